@@ -1,0 +1,37 @@
+"""agelens: age (and gender) from faces, with an interval that can be believed.
+
+from agelens import AgeEstimator
+
+estimator = AgeEstimator.load()
+for face in estimator.predict("photo.jpg"):
+    print(face.age, face.interval, face.gender)
+"""
+
+from agelens.errors import (
+    AgelensError,
+    BundleError,
+    ConfigError,
+    DataError,
+    ExportError,
+    ImageError,
+    MissingExtraError,
+    OutputError,
+)
+from agelens.estimator import AgeEstimator, Face, Photo
+
+__all__ = [
+    "AgeEstimator",
+    "AgelensError",
+    "BundleError",
+    "ConfigError",
+    "DataError",
+    "ExportError",
+    "Face",
+    "ImageError",
+    "MissingExtraError",
+    "OutputError",
+    "Photo",
+    "__version__",
+]
+
+__version__ = "0.1.0"

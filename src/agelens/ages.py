@@ -1,0 +1,163 @@
+"""The age axis: every piece of arithmetic on age distributions, in numpy.
+
+An age is a distribution over the 101 whole years 0…100. Bin ``k`` means "k years old", as birthdays count:
+from the k-th birthday up to the next one. As a continuous quantity bin ``k`` is spread evenly over
+[k - ½, k + ½], so that a distribution with all its mass in bin ``k`` has the expected age ``k``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "MAX_AGE",
+    "NUM_BINS",
+    "axis",
+    "band_probs",
+    "cdf",
+    "expected_age",
+    "interval",
+    "prob_at_least",
+    "quantile",
+    "soft_labels",
+    "softmax",
+]
+
+MAX_AGE = 100
+NUM_BINS = MAX_AGE + 1
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+def axis() -> npt.NDArray[np.float64]:
+    """The age of every bin: ``[0., 1., … 100.]``, shape (101,), in years."""
+    return np.arange(NUM_BINS, dtype=np.float64)
+
+
+def softmax(logits: npt.ArrayLike) -> Floats:
+    """Probabilities from logits over the last axis: ``exp(x_k) / Σ exp(x_j)``, safe from overflow."""
+    values = np.asarray(logits, dtype=np.float64)
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def soft_labels(ages: npt.ArrayLike, deviation: float) -> Floats:
+    """Label distributions: a normal density around each age, normalised over the bins.
+
+    Args:
+        ages: true ages in years, shape (N,); ages beyond the axis are read as its ends.
+        deviation: standard deviation in years, above 0.
+
+    Returns:
+        Shape (N, 101), rows summing to 1.
+
+    Raises:
+        ValueError: ``deviation`` is not above 0.
+
+    Source: Gao et al., "Deep label distribution learning with label ambiguity", IEEE TIP 2017, eq. 3.
+
+    >>> soft_labels([30], deviation=2.0)[0, 29:32].round(3).tolist()
+    [0.176, 0.199, 0.176]
+    """
+    if not deviation > 0:
+        raise ValueError(f"deviation is {deviation}; it must be above 0 years")
+    centres = np.clip(np.asarray(ages, dtype=np.float64), 0, MAX_AGE)[:, None]
+    return softmax(-((axis() - centres) ** 2) / (2 * deviation**2))
+
+
+def expected_age(probs: npt.ArrayLike) -> Floats:
+    """Mean of each distribution, ``Σ k·p_k``: (…, 101) → (…), in years.
+
+    >>> float(expected_age(soft_labels([42], deviation=2.0))[0])
+    42.0
+    """
+    return np.asarray(_checked(probs) @ axis())
+
+
+def cdf(probs: npt.ArrayLike, age: npt.ArrayLike) -> Floats:
+    """Share of each distribution below an age: (…, 101) and (…) → (…), within 0…1; the inverse of ``quantile``.
+
+    The mass of a bin is spread evenly over its year; ages beyond the axis are read as its ends.
+    """
+    masses = _checked(probs)
+    place = np.clip(np.asarray(age, dtype=np.float64), 0, MAX_AGE) + 0.5
+    bins = np.minimum(place.astype(int), MAX_AGE)[..., None]
+    upper = np.take_along_axis(np.cumsum(masses, axis=-1), bins, axis=-1)
+    mass = np.take_along_axis(masses, bins, axis=-1)
+    return np.asarray((upper - mass * (bins + 1 - place[..., None]))[..., 0])
+
+
+def quantile(probs: npt.ArrayLike, share: float) -> Floats:
+    """The age below which ``share`` of each distribution lies: (…, 101) → (…), in years within 0…100.
+
+    The mass of a bin is spread evenly over its year, so the result is continuous.
+
+    Raises:
+        ValueError: ``share`` is outside 0…1.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share is {share}; it must lie within 0…1")
+    masses = _checked(probs)
+    upper = np.cumsum(masses, axis=-1)
+    reached = upper >= share * upper[..., -1:]
+    first = reached.argmax(axis=-1)[..., None]
+    mass = np.take_along_axis(masses, first, axis=-1)
+    below = np.take_along_axis(upper, first, axis=-1) - mass
+    inside = np.divide(share * upper[..., -1:] - below, mass, out=np.zeros_like(mass), where=mass > 0)
+    return np.asarray(np.clip(first - 0.5 + np.clip(inside, 0, 1), 0, MAX_AGE)[..., 0])
+
+
+def interval(probs: npt.ArrayLike, mass: float) -> Floats:
+    """Central interval that holds ``mass`` of each distribution: (…, 101) → (…, 2), [low, high] in years.
+
+    Raises:
+        ValueError: ``mass`` is outside 0…1.
+
+    >>> interval(soft_labels([50], deviation=3.0), 0.9)[0].round(1).tolist()
+    [45.1, 54.9]
+    """
+    if not 0 <= mass <= 1:
+        raise ValueError(f"mass is {mass}; it must lie within 0…1")
+    tail = (1 - mass) / 2
+    return np.stack([quantile(probs, tail), quantile(probs, 1 - tail)], axis=-1)
+
+
+def prob_at_least(probs: npt.ArrayLike, age: int) -> Floats:
+    """P(age ≥ t), that the t-th birthday has come: (…, 101) → (…), within 0…1.
+
+    Raises:
+        ValueError: ``age`` is outside 0…100.
+
+    >>> float(prob_at_least(soft_labels([18], deviation=1.0), 18)[0].round(3))
+    0.699
+    """
+    if not 0 <= age <= MAX_AGE:
+        raise ValueError(f"age is {age}; the axis holds 0…{MAX_AGE}")
+    return np.asarray(np.minimum(_checked(probs)[..., int(age) :].sum(axis=-1), 1.0))
+
+
+def band_probs(probs: npt.ArrayLike, bands: Sequence[tuple[int, int]]) -> Floats:
+    """Probability of each band of whole years, both ends within it: (…, 101) → (…, len(bands)).
+
+    Raises:
+        ValueError: a band lies outside the axis or ends before it starts.
+
+    >>> band_probs(soft_labels([5], deviation=1.0), [(0, 4), (5, 100)])[0].round(2).tolist()
+    [0.3, 0.7]
+    """
+    masses = _checked(probs)
+    for low, high in bands:
+        if not 0 <= low <= high <= MAX_AGE:
+            raise ValueError(f"band ({low}, {high}) is not within 0…{MAX_AGE} in rising order")
+    return np.stack([masses[..., low : high + 1].sum(axis=-1) for low, high in bands], axis=-1)
+
+
+def _checked(probs: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    values = np.asarray(probs, dtype=np.float64)
+    if values.ndim == 0 or values.shape[-1] != NUM_BINS:
+        raise ValueError(f"probs have shape {values.shape}; the last axis must hold {NUM_BINS} bins")
+    return values

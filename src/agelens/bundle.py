@@ -1,0 +1,209 @@
+"""The model file: one ONNX network with its card inside, opened with onnxruntime and numpy alone.
+
+The network takes ``crops``, (N, size, size, 3) uint8 RGB, and gives ``age_probs``, (N, 101), and ``gender_probs``,
+(N, 2). Normalisation is part of it. The card says the rest: how crops are cut, what the intervals are worth, what it
+was trained on and how well it did.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from agelens.ages import NUM_BINS
+from agelens.errors import BundleError
+from agelens.faces.align import CropSpec
+
+__all__ = ["BUILTIN", "CARD_KEY", "FORMAT", "Bundle", "Card", "Output", "dump_card", "parse_card"]
+
+BUILTIN: Final = Path(__file__).parent / "assets" / "agelens.onnx"
+CARD_KEY: Final = "agelens.card"
+FORMAT: Final = 1
+MAX_BYTES: Final = 2 * 1024**3 - 1  # an ONNX file cannot be larger
+
+
+class Output(NamedTuple):
+    """``age_probs`` (N, 101) and ``gender_probs`` (N, len(genders)), float32, rows summing to 1."""
+
+    age_probs: npt.NDArray[np.float32]
+    gender_probs: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a bundle knows about itself.
+
+    Attributes:
+        name: of the model.
+        version: of agelens that wrote it.
+        crop: how faces are cut for it.
+        genders: what the columns of ``gender_probs`` mean.
+        flip: whether each crop and its mirror image are averaged.
+        interval_masses: for each level ("0.9"), the central mass of the age distribution whose interval held that
+            share of the true ages of calibration faces.
+        training: data, seed and recipe, free text and numbers.
+        figures: what was measured, and on what.
+        terms: under which it may be used.
+    """
+
+    name: str
+    version: str
+    crop: CropSpec
+    genders: tuple[str, ...]
+    flip: bool
+    interval_masses: Mapping[str, float]
+    training: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    terms: str = ""
+
+    def interval_mass(self, level: float) -> float:
+        """The calibrated central mass for a level.
+
+        Raises:
+            ValueError: the bundle was not calibrated at this level.
+        """
+        for known, mass in self.interval_masses.items():
+            if abs(float(known) - level) < 1e-9:
+                return mass
+        raise ValueError(f"no interval at level {level}; this bundle has: {', '.join(self.interval_masses)}")
+
+
+def dump_card(card: Card) -> str:
+    """A card as the JSON that stands in a bundle."""
+    return json.dumps({"format": FORMAT, **asdict(card)}, indent=1)
+
+
+def parse_card(text: str) -> Card:
+    """A card from its JSON.
+
+    Raises:
+        BundleError: the text is no card, lacks a part, or was written in a newer format.
+    """
+    try:
+        raw = dict(json.loads(text))
+        written = raw.pop("format")
+        if written != FORMAT:
+            raise BundleError(f"a card of format {written}, but this agelens reads {FORMAT}: pip install -U agelens")
+        raw["crop"] = CropSpec(**raw["crop"])
+        raw["genders"] = tuple(map(str, raw["genders"]))
+        raw["interval_masses"] = {str(float(k)): float(v) for k, v in raw["interval_masses"].items()}
+        card = Card(**raw)
+        if not card.interval_masses or not all(0 <= mass <= 1 for mass in card.interval_masses.values()):
+            raise ValueError("interval_masses must hold shares within 0…1")
+        if not isinstance(card.flip, bool) or not card.genders:
+            raise ValueError("flip must be true or false, and genders at least one word")
+        return card
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise BundleError(f"the card is damaged ({type(error).__name__}: {error}); export the bundle again") from error
+
+
+class Bundle:
+    """A model that is ready to run. Safe to call from several threads."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, card: Card) -> None:
+        """Use ``Bundle.load``; the parts are taken as they are."""
+        self._session = session
+        self.card = card
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, *, threads: int = 0) -> Bundle:
+        """Open a model file.
+
+        Args:
+            path: the file; None for the built-in model.
+            threads: of one inference; 0 for as many as there are cores.
+
+        Raises:
+            BundleError: the file is missing, damaged, no bundle of agelens, or its network is not what a bundle's
+                must be.
+        """
+        file = BUILTIN if path is None else Path(path)
+        session = _open_session(file, threads)
+        text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+        if text is None:
+            raise BundleError(f"{file}: an ONNX file without agelens's card; make a bundle with: agelens export")
+        try:
+            card = parse_card(text)
+            _check_network(session, card)
+        except BundleError as error:
+            raise BundleError(f"{file}: {error}") from error
+        return cls(session, card)
+
+    def run(self, crops: npt.NDArray[np.uint8]) -> Output:
+        """Age and gender of faces.
+
+        Args:
+            crops: (N, size, size, 3) uint8 RGB, cut by ``card.crop``.
+
+        Raises:
+            ValueError: the crops have another shape or type.
+            BundleError: the network fails, or gives something that is no distribution.
+        """
+        size = self.card.crop.size
+        if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8:
+            raise ValueError(f"crops are {crops.dtype} {crops.shape}; wanted uint8 (N, {size}, {size}, 3)")
+        if len(crops) == 0:
+            return Output(np.zeros((0, NUM_BINS), np.float32), np.zeros((0, len(self.card.genders)), np.float32))
+        if not self.card.flip:
+            return self._run_once(crops)
+        plain = self._run_once(crops)
+        mirrored = self._run_once(np.ascontiguousarray(crops[:, :, ::-1]))
+        half = np.float32(0.5)
+        return Output(
+            (plain.age_probs + mirrored.age_probs) * half, (plain.gender_probs + mirrored.gender_probs) * half
+        )
+
+    def _run_once(self, crops: npt.NDArray[np.uint8]) -> Output:
+        try:
+            age_probs, gender_probs = self._session.run(["age_probs", "gender_probs"], {"crops": crops})
+        except Exception as error:  # onnxruntime's own exceptions share no public root
+            raise BundleError(f"the network of {self.card.name!r} failed: {_first_line(error)}") from error
+        expected = ((len(crops), NUM_BINS), (len(crops), len(self.card.genders)))
+        for probs, shape in zip((age_probs, gender_probs), expected, strict=True):
+            if probs.shape != shape or not np.allclose(probs.sum(axis=1), 1, atol=1e-3):
+                raise BundleError(f"the network of {self.card.name!r} gave no distributions; export the bundle again")
+        return Output(age_probs, gender_probs)
+
+
+def _open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is raised; onnxruntime need not print it as well
+    try:
+        if not file.is_file():
+            raise BundleError(f"{file}: no such model file")
+        if not 0 < file.stat().st_size <= MAX_BYTES:
+            raise BundleError(f"{file}: {file.stat().st_size:,} bytes; no model file has that size")
+        # from bytes, not from the path: so a network can draw no other file in
+        return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except BundleError:
+        raise
+    except OSError as error:
+        raise BundleError(f"{file}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # onnxruntime's own exceptions share no public root
+        raise BundleError(f"{file}: not an ONNX network, or a damaged one ({_first_line(error)})") from error
+
+
+def _check_network(session: onnxruntime.InferenceSession, card: Card) -> None:
+    size = card.crop.size
+    inputs = {node.name: (node.type, node.shape[1:]) for node in session.get_inputs()}
+    if inputs != {"crops": ("tensor(uint8)", [size, size, 3])}:
+        raise BundleError(f"takes {inputs}; wanted crops, uint8 (N, {size}, {size}, 3)")
+    outputs = {node.name: (node.type, node.shape[1:]) for node in session.get_outputs()}
+    wanted = {
+        "age_probs": ("tensor(float)", [NUM_BINS]),
+        "gender_probs": ("tensor(float)", [len(card.genders)]),
+    }
+    if outputs != wanted:
+        raise BundleError(f"gives {outputs}; wanted {wanted}")
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,67 @@
+"""What all commands say in the same way: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+__all__ = ["complain", "note", "print_table", "printable", "progress_bar"]
+
+
+def printable(text: object) -> str:
+    """Text that a terminal shows as it is: control characters and undecodable bytes of file names become ``?``."""
+    return "".join(one if one.isprintable() else "?" for one in str(text))
+
+
+def complain(message: str) -> None:
+    """One line on stderr that says what is wrong."""
+    _stderr().print(f"[bold red]error:[/] {escape(_one_line(message))}", soft_wrap=True)
+
+
+def note(message: str) -> None:
+    """One line on stderr that says what was done."""
+    _stderr().print(escape(_one_line(message)), soft_wrap=True)
+
+
+def print_table(columns: dict[str, str], rows: list[list[str]], title: str | None = None) -> None:
+    """A table on stdout: ``columns`` maps each heading to "left" or "right"; cells are plain text.
+
+    In a pipe or a file no cell is cut off or folded.
+    """
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for heading, side in columns.items():
+        table.add_column(heading, justify="right" if side == "right" else "left")
+    for row in rows:
+        table.add_row(*(escape(printable(cell)) for cell in row))
+    width = None if sys.stdout.isatty() else 1000
+    Console(highlight=False, width=width).print(table)
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr with the time left, where that is a terminal; call it with the number done and the total."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    console = _stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _one_line(message: str) -> str:
+    return printable(" ".join(message.split()))
+
+
+def _stderr() -> Console:
+    return Console(stderr=True, highlight=False)

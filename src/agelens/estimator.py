@@ -1,0 +1,282 @@
+"""Photos in, faces with ages out: the one inference path of agelens."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from agelens import ages
+from agelens.bundle import Bundle, Output
+from agelens.errors import AgelensError
+from agelens.faces.align import align, crop_whole
+from agelens.faces.detector import Box, Detection, Detector, main_face
+from agelens.faces.yunet import YuNet
+from agelens.images import ImageSource, read_image
+
+__all__ = ["AgeEstimator", "Face", "Photo"]
+
+Source = TypeVar("Source", bound=ImageSource)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face and what the model makes of it.
+
+    Attributes:
+        age: expected age in years, 0…100. An estimate, never a proof.
+        interval: (low, high) in years; holds the true age of about ``level`` of the faces it was calibrated on.
+        level: of the interval, 0…1.
+        gender: "male" or "female", as people labelled such faces; perceived, not known.
+        gender_confidence: the model's probability of it, 0.5…1.
+        box: (x1, y1, x2, y2) in pixels of the photo, within it.
+        score: the detector's confidence, 0…1; None where the whole image was taken for the face.
+        landmarks: (5, 2) float32 in pixels: eyes, nose tip, mouth corners, the viewer's left first; None likewise.
+        age_probs: (101,) float32, the probability of each whole year 0…100.
+    """
+
+    age: float
+    interval: tuple[float, float]
+    level: float
+    gender: str
+    gender_confidence: float
+    box: Box
+    score: float | None
+    landmarks: npt.NDArray[np.float32] | None
+    age_probs: npt.NDArray[np.float32]
+
+    def at_least(self, age: int) -> float:
+        """The model's probability, 0…1, that the person has had this birthday (0…100).
+
+        Raises:
+            ValueError: ``age`` is off the axis.
+        """
+        return float(ages.prob_at_least(self.age_probs, age))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The face as plain numbers and strings, as ``agelens predict --json`` writes it."""
+        return {
+            "box": [round(edge, 1) for edge in self.box],
+            "score": None if self.score is None else round(self.score, 4),
+            "age": round(self.age, 2),
+            "interval": [round(end, 2) for end in self.interval],
+            "level": self.level,
+            "gender": self.gender,
+            "gender_confidence": round(self.gender_confidence, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """One photo of many: its faces, or the error that kept them from being found.
+
+    Attributes:
+        source: what was given to be read.
+        width, height: in pixels, upright; 0 when it could not be read.
+        faces: left to right.
+        error: why it could not be read, or None.
+    """
+
+    source: Any
+    width: int = 0
+    height: int = 0
+    faces: tuple[Face, ...] = ()
+    error: AgelensError | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The photo as plain numbers and strings: one line of ``agelens predict --json``."""
+        return {
+            "path": str(self.source),
+            "width": self.width,
+            "height": self.height,
+            "faces": [face.to_dict() for face in self.faces],
+            "error": None if self.error is None else str(self.error),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """A photo whose faces are cut out and wait for the network."""
+
+    photo: Photo
+    detections: Sequence[Detection | None] = ()
+    crops: Sequence[npt.NDArray[np.uint8]] = ()
+
+
+class AgeEstimator:
+    """Finds faces and estimates their ages. Safe to call from several threads."""
+
+    def __init__(self, bundle: Bundle, detector: Detector, *, level: float = 0.9) -> None:
+        """
+        Args:
+            bundle: the model.
+            detector: finds the faces.
+            level: of the intervals; one that the bundle was calibrated at.
+
+        Raises:
+            ValueError: the bundle has no interval at this level.
+        """
+        self.bundle = bundle
+        self.detector = detector
+        self.level = level
+        self._mass = bundle.card.interval_mass(level)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        detector: Detector | None = None,
+        level: float = 0.9,
+        threads: int = 0,
+    ) -> AgeEstimator:
+        """An estimator with the built-in model, or with the bundle at ``path``.
+
+        Args:
+            path: a bundle that ``agelens export`` wrote; None for the built-in one.
+            detector: finds the faces; None for ``YuNet()``.
+            level: of the intervals, as in the constructor.
+            threads: of the network; 0 for as many as there are cores.
+
+        Raises:
+            BundleError: the file is no usable bundle.
+            ValueError: the bundle has no interval at this level.
+        """
+        bundle = Bundle.load(None if path is None else Path(path), threads=threads)
+        return cls(bundle, YuNet() if detector is None else detector, level=level)
+
+    def predict(self, source: ImageSource, *, cropped: bool = False) -> list[Face]:
+        """The faces in one photo, left to right; an empty list when there are none.
+
+        Args:
+            source: a path, the bytes of a file, an RGB array or a PIL image, as ``images.read_image`` takes it.
+            cropped: the image is the crop of one face: of several the main one counts, and where none is
+                detected the whole image is the face.
+
+        Raises:
+            ImageError: the photo cannot be read.
+        """
+        found = self._find(source, cropped)
+        if found.photo.error is not None:
+            raise found.photo.error
+        return list(self._finish([found])[0].faces)
+
+    def predict_many(
+        self, sources: Iterable[Source], *, cropped: bool = False, batch_size: int = 32, workers: int | None = None
+    ) -> Iterator[tuple[Source, list[Face]]]:
+        """(source, faces) of each photo, in order; faces of several photos share a run of the network.
+
+        Arguments as of ``photos``, which does not stop at a photo that cannot be read.
+
+        Raises:
+            ImageError: a photo cannot be read; raised at its turn, which ends the iteration.
+        """
+        for photo in self.photos(sources, cropped=cropped, batch_size=batch_size, workers=workers):
+            if photo.error is not None:
+                raise photo.error
+            yield photo.source, list(photo.faces)
+
+    def photos(
+        self, sources: Iterable[Source], *, cropped: bool = False, batch_size: int = 32, workers: int | None = None
+    ) -> Iterator[Photo]:
+        """Every photo with its faces or its error, in order, decoding and detecting while the network runs.
+
+        Args:
+            sources: as ``predict`` takes them; read lazily, a few ahead.
+            cropped: as in ``predict``.
+            batch_size: faces for one run of the network, about.
+            workers: threads that decode and detect; None for as many as there are cores, at most 8.
+
+        Raises:
+            ValueError: ``batch_size`` or ``workers`` is below 1.
+        """
+        workers = min(8, os.cpu_count() or 1) if workers is None else workers
+        if batch_size < 1 or workers < 1:
+            raise ValueError(f"batch_size is {batch_size} and workers {workers}; both must be at least 1")
+        waiting: list[_Found] = []
+        for found in _ahead(lambda source: self._find(source, cropped), sources, workers):
+            waiting.append(found)
+            # without a bound on photos a thousand without faces would be held back for one with a face
+            if sum(len(one.crops) for one in waiting) >= batch_size or len(waiting) >= batch_size:
+                yield from self._finish(waiting)
+                waiting = []
+        yield from self._finish(waiting)
+
+    def _find(self, source: ImageSource, cropped: bool) -> _Found:
+        try:
+            image = read_image(source)
+        except AgelensError as error:
+            return _Found(Photo(source, error=error))
+        photo = Photo(source, image.shape[1], image.shape[0])
+        spec = self.bundle.card.crop
+        detections = self.detector.detect(image)
+        if cropped:
+            face = main_face(detections, photo.width, photo.height)
+            return _Found(photo, [face], [align(image, face.landmarks, spec) if face else crop_whole(image, spec)])
+        return _Found(photo, detections, [align(image, face.landmarks, spec) for face in detections])
+
+    def _finish(self, found: Sequence[_Found]) -> list[Photo]:
+        crops = [crop for one in found for crop in one.crops]
+        output = self.bundle.run(np.stack(crops)) if crops else None
+        done, start = [], 0
+        for one in found:
+            count = len(one.crops)
+            faces = self._faces(one, output, start) if output is not None and count else ()
+            start += count
+            done.append(Photo(one.photo.source, one.photo.width, one.photo.height, faces, one.photo.error))
+        return done
+
+    def _faces(self, found: _Found, output: Output, start: int) -> tuple[Face, ...]:
+        mine = slice(start, start + len(found.crops))
+        age_probs, gender_probs = output.age_probs[mine], output.gender_probs[mine]
+        expected, intervals = ages.expected_age(age_probs), ages.interval(age_probs, self._mass)
+        genders = gender_probs.argmax(axis=1)
+        return tuple(
+            Face(
+                age=float(expected[index]),
+                interval=(float(intervals[index, 0]), float(intervals[index, 1])),
+                level=self.level,
+                gender=self.bundle.card.genders[genders[index]],
+                gender_confidence=float(gender_probs[index, genders[index]]),
+                box=_box(detection, found.photo.width, found.photo.height),
+                score=None if detection is None else detection.score,
+                landmarks=None if detection is None else detection.landmarks,
+                age_probs=age_probs[index],
+            )
+            for index, detection in enumerate(found.detections)
+        )
+
+
+def _box(detection: Detection | None, width: int, height: int) -> Box:
+    """The detector's box as far as it lies in the photo, or the whole photo."""
+    if detection is None:
+        return (0.0, 0.0, float(width), float(height))
+    x1, y1, x2, y2 = detection.box
+    return (_within(x1, width), _within(y1, height), _within(x2, width), _within(y2, height))
+
+
+def _within(edge: float, size: int) -> float:
+    return float(min(max(edge, 0), size))
+
+
+def _ahead(work: Callable[[Any], _Found], items: Iterable[Any], workers: int) -> Iterator[_Found]:
+    """``map(work, items)`` in order, by threads that keep a few results ready and no more."""
+    with ThreadPoolExecutor(workers) as pool:
+        futures: deque[Future[_Found]] = deque()
+        try:
+            for item in items:
+                futures.append(pool.submit(work, item))
+                if len(futures) > 2 * workers:
+                    yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
+        finally:  # the caller may stop early: leave nothing running for it
+            for future in futures:
+                future.cancel()

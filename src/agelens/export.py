@@ -1,0 +1,163 @@
+"""A run's weights in, a bundle out; refused when the two disagree."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from agelens import ages
+from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
+from agelens.data.manifest import GENDERS, Manifest, read_manifest
+from agelens.errors import ExportError
+from agelens.evaluate.evaluation import Predictions, figures, predict_split, read_crops
+from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage
+from agelens.files import atomic_path
+from agelens.train.config import TrainConfig
+from agelens.train.network import AgeNetwork
+from agelens.train.run import fitting_crop, load_trained
+
+__all__ = ["LEVELS", "MAX_DISAGREEMENT", "export"]
+
+LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
+MAX_DISAGREEMENT: Final = 1e-3  # years, between the trained network and its bundle
+PARITY_CROPS: Final = 128
+
+
+def export(run: Path, out: Path, *, name: str, terms: str = "", flip: bool = True) -> Card:
+    """Make a bundle of a run's best weights.
+
+    The validation split gives the intervals' calibration and the card's figures; on its first crops the bundle must
+    agree with the trained network within ``MAX_DISAGREEMENT`` years.
+
+    Args:
+        run: the folder of a run.
+        out: the bundle to write.
+        name: of the model, for the card.
+        terms: under which it may be used, for the card.
+        flip: average each crop with its mirror image: more accurate, twice the time of the network.
+
+    Returns:
+        The card, as it stands in the bundle.
+
+    Raises:
+        ConfigError: the folder holds no run.
+        DataError: its manifest is gone or does not fit.
+        ExportError: network and bundle disagree.
+        OutputError: ``out`` cannot be written.
+    """
+    network, config = load_trained(run)
+    manifest = read_manifest(config.data.manifest)
+    card = Card(
+        name=name,
+        version=version("agelens"),
+        crop=fitting_crop(config, manifest),
+        genders=GENDERS,
+        flip=flip,
+        interval_masses={str(level): level for level in LEVELS},
+        terms=terms,
+    )
+    model = _to_onnx(network, card.crop.size)
+    with atomic_path(out) as temporary:
+        _write(model, card, temporary)
+        bundle = Bundle.load(temporary)
+        _check_parity(network, bundle, manifest)
+        card = _calibrated(card, predict_split(bundle, manifest, "val"), manifest, config)
+        _write(model, card, temporary)
+    return card
+
+
+class _BundleNetwork(nn.Module):
+    """The network as a bundle has it: (N, size, size, 3) uint8 in, probabilities out."""
+
+    def __init__(self, network: AgeNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = self.network(crops.permute(0, 3, 1, 2))
+        return logits.age.softmax(dim=1), logits.gender.softmax(dim=1)
+
+
+def _to_onnx(network: AgeNetwork, size: int) -> onnx.ModelProto:
+    with _quiet(), torch.inference_mode():
+        program = torch.onnx.export(
+            _BundleNetwork(network).eval(),
+            (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
+            input_names=["crops"],
+            output_names=["age_probs", "gender_probs"],
+            dynamic_shapes=({0: torch.export.Dim("faces", min=1)},),
+            dynamo=True,
+            external_data=False,
+        )
+    if program is None:
+        raise ExportError("torch gave no ONNX network for this backbone; train another")
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+def _write(model: onnx.ModelProto, card: Card, path: Path) -> None:
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {CARD_KEY: dump_card(card)})
+    path.write_bytes(model.SerializeToString())
+
+
+def _check_parity(network: AgeNetwork, bundle: Bundle, manifest: Manifest) -> None:
+    crops = read_crops(manifest, manifest.split("val").iloc[:PARITY_CROPS], bundle)
+    with torch.inference_mode():
+        logits = network.cpu()(torch.from_numpy(crops).permute(0, 3, 1, 2)).age.double()
+        if bundle.card.flip:
+            mirrored = network(torch.from_numpy(crops[:, :, ::-1].copy()).permute(0, 3, 1, 2)).age.double()
+            probs = (logits.softmax(1) + mirrored.softmax(1)) / 2
+        else:
+            probs = logits.softmax(1)
+    gap = np.abs(ages.expected_age(probs.numpy()) - ages.expected_age(bundle.run(crops).age_probs)).max()
+    if not gap <= MAX_DISAGREEMENT:
+        raise ExportError(
+            f"the bundle differs from the trained network by up to {gap:.4f} years; "
+            f"at most {MAX_DISAGREEMENT} is let through, so nothing was written"
+        )
+
+
+def _calibrated(card: Card, predictions: Predictions, manifest: Manifest, config: TrainConfig) -> Card:
+    probs, true = predictions.age_probs, predictions.true_age
+    masses = {str(level): calibrated_mass(probs, true, level) for level in LEVELS}
+    measured = figures(predictions, 0.9, masses["0.9"])
+    measured["crossfitted_coverage"] = {str(level): crossfitted_coverage(probs, true, level) for level in LEVELS}
+    training = {
+        "datasets": sorted(manifest.split("train")["dataset"].unique().tolist()),
+        "faces": len(manifest.split("train")),
+        "config": config.model_dump(mode="json"),
+    }
+    return replace(card, interval_masses=masses, figures={"val": _rounded(measured)}, training=training)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    return round(value, 4) if isinstance(value, float) else value
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress report and its notes about itself off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

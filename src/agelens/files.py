@@ -1,0 +1,57 @@
+"""Writing files so that a killed process leaves the old one or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from agelens.errors import OutputError
+
+__all__ = ["atomic_path", "make_folder", "write_text"]
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` to write to; it takes the name ``path`` when the block ends well.
+
+    Raises:
+        OutputError: the file cannot be written there.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text at once.
+
+    Raises:
+        OutputError: the file cannot be written there.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder, and those above it, and see that files can be written in it.
+
+    Raises:
+        OutputError: it cannot be made, is a file, or cannot be written in.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".agelens-{os.getpid()}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{path}: no folder that can be written in: {error.strerror or error}") from error
+    return path

