@@ -8,6 +8,7 @@ was trained on and how well it did.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -181,7 +182,8 @@ def _open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
             raise BundleError(f"{file}: no such model file")
         if not 0 < file.stat().st_size <= MAX_BYTES:
             raise BundleError(f"{file}: {file.stat().st_size:,} bytes; no model file has that size")
-        # from bytes, not from the path: so a network can draw no other file in
+        # a network may name other files to read its weights from: below this "folder" there are none
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
     except BundleError:
         raise

@@ -37,7 +37,7 @@ def draw_faces(image: npt.NDArray[np.uint8], faces: Iterable[Face]) -> npt.NDArr
 
 def _write_label(draw: ImageDraw.ImageDraw, face: Face, line: int, canvas: tuple[int, int]) -> None:
     x1, y1, x2, _ = face.box
-    height = min(max(11.0, (x2 - x1) / 8), max(canvas) / 24)  # readable on small faces, modest on large ones
+    height = min(max(11.0, (x2 - x1) / 8), max(1.0, max(canvas) / 24))  # readable on small faces, modest on large ones
     font = ImageFont.load_default(height)
     pad = max(2, round(height / 5))
     left, top, right, bottom = draw.textbbox((0, 0), label(face), font=font)

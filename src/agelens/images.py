@@ -21,8 +21,8 @@ __all__ = ["MAX_PIXELS", "SUFFIXES", "ImageSource", "find_images", "read_image"]
 
 ImageSource = str | os.PathLike[str] | bytes | npt.NDArray[Any] | Image.Image
 
-# MPO is what many phones write into a .jpg: a JPEG with a second picture behind it.
-FORMATS: Final = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
+# Pillow's reader of JPEG takes MPO too, which many phones write into a .jpg: a JPEG with a second picture behind it.
+FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF")
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"})
 MAX_PIXELS: Final = 80_000_000
 MAX_FILE_BYTES: Final = 512 * 1024 * 1024
@@ -70,7 +70,7 @@ def find_images(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
         ImageError: a folder holds no file with an image's suffix.
     """
     for path in map(Path, paths):
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises on a name that is too long)
             yield path
             continue
         inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
@@ -84,21 +84,22 @@ def _formats() -> str:
 
 
 def _open(source: str | os.PathLike[str] | bytes) -> tuple[str, IO[bytes]]:
-    stream: IO[bytes]
     if isinstance(source, bytes):
-        name, size, stream = "bytes", len(source), io.BytesIO(source)
-    elif isinstance(source, str | os.PathLike):
-        name, size, stream = _open_file(Path(source))
-    else:
-        raise ImageError(f"a {type(source).__name__} is not an image; wanted a path, bytes, an array or a PIL image")
+        _check_size("bytes", len(source))
+        return "bytes", io.BytesIO(source)
+    if isinstance(source, str | os.PathLike):
+        return str(Path(source)), _open_file(Path(source))
+    raise ImageError(f"a {type(source).__name__} is not an image; wanted a path, bytes, an array or a PIL image")
+
+
+def _check_size(name: str, size: int) -> None:
     if size == 0:
         raise ImageError(f"{name}: empty; wanted {_formats()}")
     if size > MAX_FILE_BYTES:
         raise ImageError(f"{name}: {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-    return name, stream
 
 
-def _open_file(path: Path) -> tuple[str, int, IO[bytes]]:
+def _open_file(path: Path) -> IO[bytes]:
     try:
         if path.is_dir():
             raise ImageError(f"{path}: a folder; name the images in it")
@@ -106,7 +107,8 @@ def _open_file(path: Path) -> tuple[str, int, IO[bytes]]:
             raise ImageError(f"{path}: no such file")
         if not path.is_file():  # a pipe or a device could hang or never end
             raise ImageError(f"{path}: not a regular file")
-        return str(path), path.stat().st_size, path.open("rb")
+        _check_size(str(path), path.stat().st_size)
+        return path.open("rb")
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"{str(path)!r}: cannot be opened: {reason}") from error
@@ -146,7 +148,7 @@ def _to_8_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     if values.dtype == np.uint8:
         return values
     if np.issubdtype(values.dtype, np.floating):
-        top = 1.0 if np.nanmax(values, initial=0) <= 1 else 255.0
+        top = 1.0 if np.nanmax(values, initial=0) <= 2 else 255.0  # above 1 a little: what resampling leaves behind
         return np.asarray(np.rint(np.clip(np.nan_to_num(values / top), 0, 1) * 255), dtype=np.uint8)
     # 16 bits a sample, whatever the integer that holds them
     return np.asarray(np.clip(values, 0, 65535) // 257, dtype=np.uint8)

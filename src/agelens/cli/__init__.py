@@ -55,8 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    # a huge photo is refused in words of our own; Pillow's warning would only come before them
-    warnings.filterwarnings("ignore", message=r"Image size \(\d+ pixels\) exceeds limit")
+    # what is wrong with a photo is said in words of our own; Pillow's warnings, as of broken EXIF, would come between
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         tokens = list(sys.argv[1:] if arguments is None else arguments)
         result = build_app(overview=not tokens or tokens[0].startswith("-"))(tokens)

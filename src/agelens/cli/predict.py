@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,13 +64,13 @@ def predict(
     sources, photos = _expand(paths)
     for photo in photos:
         _report(photo, json_lines)
-    targets = _Targets(annotate)
+    targets = {} if annotate is None else _targets(sources, annotate)
     with progress_bar("photos") as advance:
         for done, photo in enumerate(estimator.photos(list(sources), cropped=cropped), start=1):
             photos.append(photo)
             _report(photo, json_lines)
-            if annotate is not None and photo.error is None:
-                _annotate(photo, targets.of(photo.source, sources[photo.source]))
+            if photo.source in targets and photo.error is None:
+                _annotate(photo, targets[photo.source])
             advance(done, len(sources))
     if csv_file is not None:
         write_text(csv_file, _csv(photos))
@@ -115,22 +115,27 @@ def _report(photo: Photo, json_lines: bool) -> None:
         print(json.dumps(photo.to_dict()), flush=True)  # noqa: T201
 
 
-class _Targets:
-    """A file name for each annotated copy: as below the folder it came from, and never the same twice."""
+def _targets(sources: Mapping[Path, Path], folder: Path) -> dict[Path, Path]:
+    """Where each annotated copy goes: as it lay below its folder, never two to one file, never onto a photo.
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder or Path()
-        self._taken: set[Path] = set()
-
-    def of(self, source: Path, root: Path) -> Path:
+    Raises:
+        OutputError: a copy would take the place of one of the photos.
+    """
+    targets: dict[Path, Path] = {}
+    taken: set[Path] = set()
+    for source, root in sources.items():
         inside = source.relative_to(root)
         name = inside.name if inside.suffix.lower() in (".jpg", ".jpeg") else f"{inside.name}.jpg"
-        target, number = self._folder / inside.with_name(name), 2
-        while target in self._taken:
-            target = self._folder / inside.with_name(f"{Path(name).stem}-{number}.jpg")
-            number += 1
-        self._taken.add(target)
-        return target
+        target, number = folder / inside.with_name(name), 2
+        while target in taken:
+            target, number = folder / inside.with_name(f"{Path(name).stem}-{number}.jpg"), number + 1
+        taken.add(target)
+        targets[source] = target
+    originals = {source.resolve() for source in sources}
+    for target in taken:
+        if target.resolve() in originals:
+            raise OutputError(f"{target}: is one of the photos; choose another folder for --annotate")
+    return targets
 
 
 def _annotate(photo: Photo, target: Path) -> None:

