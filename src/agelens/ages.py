@@ -118,7 +118,7 @@ def interval(probs: npt.ArrayLike, mass: float) -> Floats:
         ValueError: ``mass`` is outside 0…1.
 
     >>> interval(soft_labels([50], deviation=3.0), 0.9)[0].round(1).tolist()
-    [45.1, 54.9]
+    [45.0, 55.0]
     """
     if not 0 <= mass <= 1:
         raise ValueError(f"mass is {mass}; it must lie within 0…1")

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from operator import index
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -91,8 +92,10 @@ def parse_card(text: str) -> Card:
         raw = dict(json.loads(text))
         written = raw.pop("format")
         if written != FORMAT:
-            raise BundleError(f"a card of format {written}, but this agelens reads {FORMAT}: pip install -U agelens")
-        raw["crop"] = CropSpec(**raw["crop"])
+            raise BundleError(f"a card of format {written!r}, but this agelens reads {FORMAT}: pip install -U agelens")
+        raw["crop"] = CropSpec(**{**raw["crop"], "size": index(raw["crop"]["size"])})
+        if not isinstance(raw["genders"], list):
+            raise ValueError("genders must be a list of words")
         raw["genders"] = tuple(map(str, raw["genders"]))
         raw["interval_masses"] = {str(float(k)): float(v) for k, v in raw["interval_masses"].items()}
         card = Card(**raw)
@@ -101,8 +104,9 @@ def parse_card(text: str) -> Card:
         if not isinstance(card.flip, bool) or not card.genders:
             raise ValueError("flip must be true or false, and genders at least one word")
         return card
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BundleError(f"the card is damaged ({type(error).__name__}: {error}); export the bundle again") from error
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
+        raise BundleError(f"the card is damaged ({reason}); export the bundle again") from error
 
 
 class Bundle:
@@ -168,7 +172,7 @@ class Bundle:
             raise BundleError(f"the network of {self.card.name!r} failed: {_first_line(error)}") from error
         expected = ((len(crops), NUM_BINS), (len(crops), len(self.card.genders)))
         for probs, shape in zip((age_probs, gender_probs), expected, strict=True):
-            if probs.shape != shape or not np.allclose(probs.sum(axis=1), 1, atol=1e-3):
+            if probs.shape != shape or (probs < 0).any() or not np.allclose(probs.sum(axis=1), 1, atol=1e-3):
                 raise BundleError(f"the network of {self.card.name!r} gave no distributions; export the bundle again")
         return Output(age_probs, gender_probs)
 
@@ -195,16 +199,21 @@ def _open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
 
 def _check_network(session: onnxruntime.InferenceSession, card: Card) -> None:
     size = card.crop.size
-    inputs = {node.name: (node.type, node.shape[1:]) for node in session.get_inputs()}
-    if inputs != {"crops": ("tensor(uint8)", [size, size, 3])}:
+    inputs = {node.name: _kind(node) for node in session.get_inputs()}
+    if inputs != {"crops": ("tensor(uint8)", ["N", size, size, 3])}:
         raise BundleError(f"takes {inputs}; wanted crops, uint8 (N, {size}, {size}, 3)")
-    outputs = {node.name: (node.type, node.shape[1:]) for node in session.get_outputs()}
+    outputs = {node.name: _kind(node) for node in session.get_outputs()}
     wanted = {
-        "age_probs": ("tensor(float)", [NUM_BINS]),
-        "gender_probs": ("tensor(float)", [len(card.genders)]),
+        "age_probs": ("tensor(float)", ["N", NUM_BINS]),
+        "gender_probs": ("tensor(float)", ["N", len(card.genders)]),
     }
     if outputs != wanted:
         raise BundleError(f"gives {outputs}; wanted {wanted}")
+
+
+def _kind(node: Any) -> tuple[str, list[int | str]]:
+    """Type and shape of an input or output, with N for what the network leaves open."""
+    return node.type, [side if isinstance(side, int) else "N" for side in node.shape]
 
 
 def _first_line(error: Exception) -> str:

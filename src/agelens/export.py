@@ -20,7 +20,7 @@ from torch import nn
 from agelens import ages
 from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
 from agelens.data.manifest import GENDERS, Manifest, read_manifest
-from agelens.errors import ExportError
+from agelens.errors import DataError, ExportError
 from agelens.evaluate.evaluation import Predictions, figures, predict_split, read_crops
 from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage
 from agelens.files import atomic_path
@@ -33,6 +33,7 @@ __all__ = ["LEVELS", "MAX_DISAGREEMENT", "export"]
 LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
 MAX_DISAGREEMENT: Final = 1e-3  # years, between the trained network and its bundle
 PARITY_CROPS: Final = 128
+MIN_FACES: Final = 2
 
 
 def export(run: Path, out: Path, *, name: str, terms: str = "", flip: bool = True) -> Card:
@@ -59,6 +60,8 @@ def export(run: Path, out: Path, *, name: str, terms: str = "", flip: bool = Tru
     """
     network, config = load_trained(run)
     manifest = read_manifest(config.data.manifest)
+    if len(manifest.split("val", exact_age=True)) < MIN_FACES:
+        raise DataError(f"{manifest.folder}: fewer than {MIN_FACES} validation faces; intervals need more to go by")
     card = Card(
         name=name,
         version=version("agelens"),

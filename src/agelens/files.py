@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from agelens.errors import OutputError
 
-__all__ = ["atomic_path", "make_folder", "write_text"]
+__all__ = ["atomic_path", "check_file", "make_folder", "write_text"]
 
 
 @contextlib.contextmanager
@@ -32,13 +33,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text at once.
+    """Write UTF-8 text at once; undecodable bytes of file names become ``\\udcff`` and the like, as in JSON.
 
     Raises:
         OutputError: the file cannot be written there.
     """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def check_file(path: Path) -> None:
+    """See, before the work, that a file can be written there; its folder is made.
+
+    Raises:
+        OutputError: its folder cannot be written in, or the name is a folder's or one that no file can have.
+    """
+    make_folder(path.parent)
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise OutputError(f"{path}: a folder; the name of a file is wanted")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def make_folder(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -12,7 +13,7 @@ from cyclopts import App, CycloptsError
 
 from agelens import __version__
 from agelens.cli.console import complain
-from agelens.errors import AgelensError, MissingExtraError
+from agelens.errors import AgelensError, ConfigError, MissingExtraError
 
 __all__ = ["COMMANDS", "build_app", "main"]
 
@@ -57,14 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> int:
     # what is wrong with a photo is said in words of our own; Pillow's warnings, as of broken EXIF, would come between
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal or pipe that is not UTF-8 gets "?" for what it lacks
     try:
         tokens = list(sys.argv[1:] if arguments is None else arguments)
-        result = build_app(overview=not tokens or tokens[0].startswith("-"))(tokens)
+        overview = not tokens or tokens[0] in ("--help", "-h", "--version")
+        if not overview and tokens[0] not in COMMANDS:  # cyclopts would import every command to say so
+            raise ConfigError(f"no command {tokens[0]!r}; there are: {', '.join(COMMANDS)}")
+        result = build_app(overview=overview)(tokens[:1] if overview else tokens)
         return result if isinstance(result, int) else 0
     except (AgelensError, CycloptsError) as error:
         complain(str(error))
-    except ModuleNotFoundError as error:
-        complain(str(MissingExtraError("train", error.name or "a package")))
+    except ImportError as error:
+        complain(_missing(error))
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
@@ -76,3 +82,11 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         complain(f"unexpected {type(error).__name__}: {error} (a fault of agelens; AGELENS_DEBUG=1 shows where)")
     return FAILED
+
+
+def _missing(error: ImportError) -> str:
+    """What is not installed; cyclopts wraps the error that a command's import ended with in one of its own."""
+    cause = error.__cause__ or error
+    if isinstance(cause, ModuleNotFoundError):
+        return str(MissingExtraError("train", cause.name or "a package"))
+    return str(cause)

@@ -40,8 +40,8 @@ def print_table(columns: dict[str, str], rows: list[list[str]], title: str | Non
         table.add_column(heading, justify="right" if side == "right" else "left")
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else 1000
-    Console(highlight=False, width=width).print(table)
+    width = None if sys.stdout.isatty() else 10_000  # twice the longest path
+    Console(highlight=False, emoji=False, width=width).print(table)
 
 
 @contextmanager
@@ -60,8 +60,8 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _one_line(message: str) -> str:
-    return printable(" ".join(message.split()))
+    return printable(" ".join(line.strip() for line in message.splitlines()))
 
 
 def _stderr() -> Console:
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)

@@ -17,7 +17,7 @@ from agelens.cli.console import complain, note, print_table, progress_bar
 from agelens.draw import draw_faces
 from agelens.errors import ConfigError, ImageError, OutputError
 from agelens.estimator import AgeEstimator, Face, Photo
-from agelens.files import atomic_path, make_folder, write_text
+from agelens.files import atomic_path, check_file, make_folder, write_text
 from agelens.images import find_images, read_image
 
 __all__ = ["predict"]
@@ -90,9 +90,7 @@ def _check_outputs(csv_file: Path | None, annotate: Path | None) -> None:
     if annotate is not None:
         make_folder(annotate)
     if csv_file is not None:
-        if csv_file.is_dir():
-            raise OutputError(f"{csv_file}: a folder; --csv wants the name of a file")
-        make_folder(csv_file.parent)
+        check_file(csv_file)
 
 
 def _expand(paths: Sequence[Path]) -> tuple[dict[Path, Path], list[Photo]]:
@@ -102,7 +100,7 @@ def _expand(paths: Sequence[Path]) -> tuple[dict[Path, Path], list[Photo]]:
     for path in paths:
         try:
             for file in find_images([path]):
-                sources.setdefault(file, path if path.is_dir() else path.parent)
+                sources.setdefault(file, path.parent if file == path else path)
         except ImageError as error:
             failed.append(Photo(path, error=error))
     return sources, failed

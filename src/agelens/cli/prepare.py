@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from agelens.cli.console import note, print_table, progress_bar
 from agelens.data.manifest import Manifest
@@ -23,8 +27,8 @@ def prepare(
     *,
     size: int = 160,
     margin: float = 0.1,
-    val_share: float = 0.1,
-    seed: int = 0,
+    val_share: Annotated[float, Parameter(validator=Number(gt=0, lte=0.5))] = 0.1,
+    seed: Annotated[int, Parameter(validator=Number(gte=0, lt=2**32))] = 0,
     workers: int = 2,
 ) -> None:
     """Cut the faces out of a public data set and write them with a manifest.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from agelens.cli.console import note
 from agelens.train.config import read_config
@@ -21,7 +22,7 @@ def train(
     *,
     out: Path | None = None,
     manifest: Path | None = None,
-    seed: int | None = None,
+    seed: Annotated[int | None, Parameter(validator=Number(gte=0, lt=2**32))] = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Train a network as a configuration says.

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
 from agelens import ages
+from agelens.errors import ConfigError
 from agelens.train.config import TrainConfig
 from agelens.train.dataset import NO_GENDER, Batch
 from agelens.train.losses import AgeGenderLoss
@@ -30,10 +31,15 @@ class AgeModule(lightning.LightningModule):
             self.network.compile(dynamic=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """The loss of one batch."""
+        """The loss of one batch.
+
+        Raises:
+            ConfigError: it is no finite number.
+        """
         loss: torch.Tensor = self.loss(self.network(batch["crop"]), batch["age"], batch["gender"])
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at batch {batch_idx} of epoch {self.current_epoch}")
+            place = f"batch {batch_idx + 1} of epoch {self.current_epoch + 1}"
+            raise ConfigError(f"the loss is {loss.item()} at {place}; lower optim.lr or optim.clip")
         self.log("train_loss", loss, on_step=False, on_epoch=True)
         return loss
 

@@ -51,25 +51,30 @@ class AgeNetwork(nn.Module):
         return Logits(self.age(features), self.gender(features))
 
 
-def build_network(config: BackboneConfig) -> AgeNetwork:
-    """A network as the configuration says, its backbone's weights loaded.
+def build_network(config: BackboneConfig, size: int = 128) -> AgeNetwork:
+    """A network for crops of ``size`` pixels a side, its backbone's weights loaded.
 
     Raises:
-        ConfigError: timm has no such network, or its weights cannot be had or do not fit.
+        ConfigError: timm has no such network, it takes no such crops, or its weights cannot be had or do not fit.
     """
     if not timm.is_model(config.name):
         near = difflib.get_close_matches(config.name, timm.list_models(), n=5)
         raise ConfigError(f"backbone.name: timm has no {config.name!r}; near it: {', '.join(near) or 'nothing'}")
-    try:
-        backbone = timm.create_model(config.name, pretrained=config.weights == "hub", num_classes=0)
-    except Exception as error:  # the hub's client raises its own tree, and its requests' and timm's
-        raise ConfigError(
-            f"backbone.weights: 'hub' could not be reached ({type(error).__name__}); "
-            "give the path of a file instead, or null"
-        ) from error
+    backbone = _from_hub(config.name) if config.weights == "hub" else timm.create_model(config.name, num_classes=0)
     if config.weights not in (None, "hub"):
         load_in_order(backbone, weights_path(config.weights))
-    return channels_last(AgeNetwork(backbone, _features(backbone), config.dropout))
+    return channels_last(AgeNetwork(backbone, _features(backbone, config.name, size), config.dropout))
+
+
+def _from_hub(name: str) -> nn.Module:
+    try:
+        backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
+    except Exception as error:  # the hub's client raises its own tree, and its requests' and timm's
+        raise ConfigError(
+            f"backbone.weights: 'hub' could not be reached for {name!r} ({type(error).__name__}); "
+            "give the path of a file instead, or null"
+        ) from error
+    return backbone
 
 
 def channels_last(network: AgeNetwork) -> AgeNetwork:
@@ -80,12 +85,15 @@ def channels_last(network: AgeNetwork) -> AgeNetwork:
     return network
 
 
-def _features(backbone: nn.Module) -> int:
+def _features(backbone: nn.Module, name: str, size: int) -> int:
     """Width of a backbone's output, by asking it: some of timm's say ``num_features`` and give another."""
-    with torch.inference_mode():
-        features = int(backbone.eval()(torch.zeros(2, 3, 64, 64)).shape[1])
+    try:
+        with torch.inference_mode():
+            features = backbone.eval()(torch.zeros(2, 3, size, size))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise ConfigError(f"backbone.name: {name!r} takes no pictures of {size} pixels: {error}") from error
     backbone.train()  # Lightning trains each part in the mode in which it comes
-    return features
+    return int(features.shape[1])
 
 
 def weights_path(weights: str) -> Path:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import lightning
 import torch
@@ -50,7 +52,8 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, progress: boo
         progress: show a progress bar.
 
     Raises:
-        ConfigError: the configuration does not fit the machine or the run in ``out``.
+        ConfigError: the configuration does not fit the machine or the run in ``out``, or lets the loss grow beyond
+            all numbers.
         DataError: the manifest or its crops are not what the configuration wants.
         OutputError: ``out`` cannot be written.
     """
@@ -62,11 +65,11 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, progress: boo
     val_set = CropDataset(manifest, "val", plain_transform(manifest.crop, crop))
     if len(train_set) < 2:
         raise DataError(f"{manifest.folder}: {len(train_set)} sample to train on; at least 2 are needed")
-    module = AgeModule(build_network(config.backbone), config)
+    module = AgeModule(build_network(config.backbone, config.input.size), config)
     make_folder(out)
     write_config(config, out / CONFIG)
     batch = {"batch_size": config.data.batch_size, "workers": config.data.workers}
-    with _quiet():
+    with _quiet(), _interruptible():
         trainer = _trainer(config, out, progress)
         trainer.fit(
             module,
@@ -102,14 +105,21 @@ def load_trained(run: Path) -> tuple[AgeNetwork, TrainConfig]:
     if not path.is_file():
         raise ConfigError(f"{run}: no {BEST} in it; wanted the folder of a run of agelens train")
     config = read_config(run / CONFIG)
-    network = build_network(config.backbone.model_copy(update={"weights": None}))
+    network = build_network(config.backbone.model_copy(update={"weights": None}), config.input.size)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        state = _read_checkpoint(path)["state_dict"]
         prefix = "network."
         network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    except Exception as error:  # torch raises almost anything on a damaged file
+    except (KeyError, AttributeError, TypeError, RuntimeError) as error:
         raise ConfigError(f"{path}: not a checkpoint of this run ({type(error).__name__}); train again") from error
     return network.eval(), config
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises almost anything on a damaged file
+        raise ConfigError(f"{path}: not a checkpoint of this run ({type(error).__name__}); train again") from error
 
 
 class _MetricsFile(Callback):
@@ -136,17 +146,15 @@ class _MetricsFile(Callback):
 
 
 def _trainer(config: TrainConfig, out: Path, progress: bool) -> lightning.Trainer:
-    checkpoints = ModelCheckpoint(
-        dirpath=(out / BEST).parent.absolute(),
-        filename=Path(BEST).stem,
-        monitor="val_mae",
-        save_last=True,
-        enable_version_counter=False,
-    )
+    folder = (out / BEST).parent.absolute()
+    best = ModelCheckpoint(folder, Path(BEST).stem, monitor="val_mae", enable_version_counter=False)
+    # not save_last=True: that one is written only in epochs that were better than all before
+    last = ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False)
     callbacks: list[Callback] = [
         _MetricsFile(out / METRICS),
         EMAWeightAveraging(decay=config.optim.ema_decay),
-        checkpoints,
+        best,
+        last,
     ]
     if progress:
         callbacks.append(RichProgressBar(leave=True))
@@ -180,7 +188,20 @@ def _checkpoint_to_resume(config: TrainConfig, out: Path, resume: bool) -> Path 
         raise ConfigError(f"{out}: no {LAST} to resume from; start without --resume")
     if read_config(out / CONFIG) != config:
         raise ConfigError(f"{out}: was started with another configuration; resume with its own {CONFIG}")
+    _read_checkpoint(last)  # a damaged one is told before any work
     return last
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning turns Ctrl-C into exit status 1 and ignores further ones: make it a KeyboardInterrupt again."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from stop
 
 
 @contextmanager

@@ -1,0 +1,172 @@
+"""Builders shared by the tests: a tiny bundle made without torch, faces, and photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from hypothesis import settings
+from onnx import TensorProto, helper, numpy_helper
+
+from agelens.ages import NUM_BINS
+from agelens.bundle import CARD_KEY, Card, dump_card
+from agelens.faces.align import TEMPLATES, CropSpec
+from agelens.faces.detector import Detection
+
+SIZE = 16
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+Floats = npt.NDArray[np.float32]
+
+settings.register_profile("agelens", deadline=None, max_examples=50)  # no deadline: the machine may be busy
+settings.load_profile("agelens")
+
+
+def _card() -> Card:
+    return Card(
+        name="tiny",
+        version="0.1.0",
+        crop=CropSpec(SIZE, 0.1),
+        genders=("female", "male"),
+        flip=False,
+        interval_masses={"0.5": 0.4, "0.9": 0.8},
+    )
+
+
+def _age_weights(size: int) -> tuple[Floats, Floats]:
+    """Logits that are a normal density around 90 x the crop's brightness, the left half counting three times."""
+    pixels = np.full((size, size, 3), 0.5)
+    pixels[:, : size // 2] = 1.5
+    bins = np.arange(NUM_BINS)
+    weights = 90 * np.outer(pixels.ravel() / pixels.size / 255, bins / 9)
+    return weights.astype(np.float32), (-(bins**2) / 18).astype(np.float32)
+
+
+def _gender_weights(size: int) -> tuple[Floats, Floats]:
+    """The first gender where red outweighs blue."""
+    pixels = np.zeros((size, size, 3, 2))
+    pixels[:, :, 0, 0] = pixels[:, :, 2, 1] = 5 / 255 / size**2
+    return pixels.reshape(-1, 2).astype(np.float32), np.zeros(2, np.float32)
+
+
+def _network(
+    size: int = SIZE,
+    *,
+    crops: str = "crops",
+    batch: str | int = "N",
+    pixel_type: int = TensorProto.UINT8,
+    outputs: Sequence[str] = ("age_probs", "gender_probs"),
+    age_bias: Floats | None = None,
+    last: str = "Softmax",
+) -> onnx.ModelProto:
+    age, gender = _age_weights(size), _gender_weights(size)
+    tables = {
+        "shape": np.array([0, -1], np.int64),
+        "age_weights": age[0],
+        "age_bias": age[1] if age_bias is None else age_bias,
+        "gender_weights": gender[0],
+        "gender_bias": gender[1],
+    }
+    nodes = [
+        helper.make_node("Cast", [crops], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["floats", "shape"], ["flat"]),
+    ]
+    for kind, output in zip(("age", "gender"), outputs, strict=True):
+        nodes.append(helper.make_node("MatMul", ["flat", f"{kind}_weights"], [f"{kind}_raw"]))
+        nodes.append(helper.make_node("Add", [f"{kind}_raw", f"{kind}_bias"], [f"{kind}_logits"]))
+        nodes.append(helper.make_node(last, [f"{kind}_logits"], [output]))
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(crops, pixel_type, [batch, size, size, 3])],
+        [
+            helper.make_tensor_value_info(outputs[0], TensorProto.FLOAT, [batch, NUM_BINS]),
+            helper.make_tensor_value_info(outputs[1], TensorProto.FLOAT, [batch, 2]),
+        ],
+        [numpy_helper.from_array(table, name) for name, table in tables.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+@pytest.fixture
+def card() -> Card:
+    """The card of the tiny bundle."""
+    return _card()
+
+
+@pytest.fixture(scope="session")
+def make_network() -> Callable[..., onnx.ModelProto]:
+    """Builds the tiny network: uint8 crops to ages and genders; keywords make it differ from what a bundle's is."""
+    return _network
+
+
+@pytest.fixture
+def make_bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a tiny bundle; ``network`` and ``text`` (of the card) replace its parts, other keywords the card's."""
+
+    def make(name: str = "tiny.onnx", *, network: Any = None, text: str | None = None, **changes: Any) -> Path:
+        model = _network() if network is None else network
+        helper.set_model_props(model, {CARD_KEY: text or dump_card(replace(_card(), **changes))})
+        path = tmp_path / name
+        path.write_bytes(model.SerializeToString())
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_reference() -> Callable[[npt.NDArray[np.uint8]], tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """What the tiny network computes, written again in numpy: crops to age and gender probabilities."""
+
+    def reference(crops: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        flat = crops.reshape(len(crops), -1).astype(np.float64)
+        results = []
+        for weights, bias in (_age_weights(crops.shape[1]), _gender_weights(crops.shape[1])):
+            logits = flat @ weights + bias
+            powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+            results.append(powers / powers.sum(axis=1, keepdims=True))
+        return results[0], results[1]
+
+    return reference
+
+
+@pytest.fixture(scope="session")
+def make_detection() -> Callable[..., Detection]:
+    """Builds a detection: a face whose template square has this middle, side and turn (degrees)."""
+
+    def make(x: float, y: float, side: float = 40, turn: float = 0, score: float = 0.9) -> Detection:
+        angle = np.deg2rad(turn)
+        rotation = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        landmarks = (TEMPLATES["face"] - 0.5) * side @ rotation + [x, y]
+        half = side / 2
+        return Detection((x - half, y - half, x + half, y + half), landmarks.astype(np.float32), score)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_image() -> Callable[..., npt.NDArray[np.uint8]]:
+    """Builds a smooth colourful RGB picture, the same for the same size and seed."""
+
+    def make(width: int = 120, height: int = 90, seed: int = 0) -> npt.NDArray[np.uint8]:
+        phases = np.random.default_rng(seed).uniform(0, 6, (3, 2))
+        y, x = np.mgrid[:height, :width] / 40.0
+        planes = [128 + 60 * np.sin(3 * x + a) + 60 * np.cos(4 * y + b) for a, b in phases]
+        return np.stack(planes, axis=2).round().astype(np.uint8)
+
+    return make
+
+
+@pytest.fixture
+def portrait() -> Path:
+    """A real photo of one face."""
+    photos = sorted(path for path in EXAMPLES.glob("*") if path.suffix in (".jpg", ".png"))
+    if not photos:
+        pytest.skip("examples/ holds no portrait")
+    return photos[0]

@@ -1,0 +1,214 @@
+"""The age axis against scipy, numpy and brute force."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.interpolate import interp1d
+from scipy.special import softmax as scipy_softmax
+from scipy.stats import norm
+
+from agelens import ages
+
+Floats = npt.NDArray[np.floating[Any]]
+
+EDGES = np.arange(102) - 0.5
+SHARES = st.floats(0, 1)
+
+
+def _random_probs(rows: int = 7, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).dirichlet(np.full(101, 0.2), size=rows)
+
+
+@st.composite
+def distributions(draw: st.DrawFn) -> Floats:
+    """One distribution over the axis, with empty bins now and then."""
+    masses = draw(hnp.arrays(np.float64, 101, elements=st.sampled_from([0.0, 0.0, 1e-3, 0.1, 1.0, 5.0])))
+    masses[draw(st.integers(0, 100))] += draw(st.floats(0.01, 3))
+    return masses / masses.sum()
+
+
+def test_axis_is_every_whole_year_from_0_to_100() -> None:
+    assert ages.axis().tolist() == list(range(101))
+
+
+@given(hnp.arrays(np.float64, (3, 101), elements=st.floats(-1e4, 1e4)))
+def test_softmax_is_that_of_scipy(logits: Floats) -> None:
+    np.testing.assert_allclose(ages.softmax(logits), scipy_softmax(logits, axis=-1), atol=1e-12)
+
+
+@pytest.mark.parametrize("deviation", [0.3, 1.0, 2.0, 7.5])
+def test_soft_labels_are_normal_densities_normalised_over_the_bins(deviation: float) -> None:
+    true = np.array([0, 0.4, 17, 33.3, 99, 100])
+    density = norm.pdf(np.arange(101), loc=true[:, None], scale=deviation)
+    expected = density / density.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(ages.soft_labels(true, deviation), expected, atol=1e-12)
+
+
+def test_soft_labels_read_ages_beyond_the_axis_as_its_ends() -> None:
+    np.testing.assert_array_equal(ages.soft_labels([-4, 130], 2), ages.soft_labels([0, 100], 2))
+
+
+@given(st.lists(st.floats(-20, 150), min_size=1, max_size=5), st.floats(0.05, 100))
+def test_soft_labels_sum_to_one(true: list[float], deviation: float) -> None:
+    labels = ages.soft_labels(true, deviation)
+    assert labels.shape == (len(true), 101)
+    np.testing.assert_allclose(labels.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("deviation", [0, -1, float("nan")])
+def test_soft_labels_refuse_a_deviation_not_above_zero(deviation: float) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        ages.soft_labels([30], deviation)
+
+
+def test_expected_age_is_the_mean() -> None:
+    probs = _random_probs()
+    brute = [sum(age * row[age] for age in range(101)) for row in probs]
+    np.testing.assert_allclose(ages.expected_age(probs), brute)
+
+
+@given(distributions())
+def test_expected_age_lies_on_the_axis(probs: Floats) -> None:
+    assert -1e-9 <= float(ages.expected_age(probs)) <= 100 + 1e-9
+
+
+@pytest.mark.parametrize("shape", [(101,), (4, 101), (2, 3, 101)])
+def test_leading_axes_are_kept(shape: tuple[int, ...]) -> None:
+    probs = np.full(shape, 1 / 101)
+    lead = shape[:-1]
+    assert ages.expected_age(probs).shape == lead
+    assert ages.quantile(probs, 0.3).shape == lead
+    assert ages.cdf(probs, np.full(lead, 12.0)).shape == lead
+    assert ages.interval(probs, 0.9).shape == (*lead, 2)
+    assert ages.prob_at_least(probs, 18).shape == lead
+    assert ages.band_probs(probs, [(0, 9), (10, 100), (5, 5)]).shape == (*lead, 3)
+
+
+def test_cdf_interpolates_the_cumulated_mass_between_the_edges_of_bins() -> None:
+    probs = _random_probs(40)
+    points = np.random.default_rng(1).uniform(0, 100, 40)
+    curves = [np.concatenate([[0], np.cumsum(row)]) for row in probs]
+    expected = [np.interp(point, EDGES, curve) for point, curve in zip(points, curves, strict=True)]
+    np.testing.assert_allclose(ages.cdf(probs, points), expected, atol=1e-12)
+
+
+def test_cdf_reads_ages_beyond_the_axis_as_its_ends() -> None:
+    probs = _random_probs(2)
+    np.testing.assert_array_equal(ages.cdf(probs, [-30, 400]), ages.cdf(probs, [0, 100]))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.25, 0.5, 0.8, 0.975])
+def test_quantile_inverts_the_interpolated_cumulated_mass(share: float) -> None:
+    probs = np.random.default_rng(2).dirichlet(np.full(101, 3.0), size=20)  # no empty bins: it can be inverted
+    expected = [float(interp1d(np.concatenate([[0], np.cumsum(row)]), EDGES)(share)) for row in probs]
+    np.testing.assert_allclose(ages.quantile(probs, share), np.clip(expected, 0, 100), atol=1e-9)
+
+
+def test_quantiles_of_one_bin_are_spread_over_its_year() -> None:
+    probs = np.eye(101)[40]
+    assert [float(ages.quantile(probs, share)) for share in (0.25, 0.5, 1)] == [39.75, 40, 40.5]
+
+
+@given(distributions(), SHARES, SHARES)
+def test_quantile_never_falls_as_the_share_grows(probs: Floats, one: float, other: float) -> None:
+    low, high = sorted([one, other])
+    assert ages.quantile(probs, low) <= ages.quantile(probs, high) + 1e-12
+
+
+@given(distributions(), st.floats(0.001, 0.999))
+def test_cdf_of_a_quantile_is_its_share(probs: Floats, share: float) -> None:
+    age = ages.quantile(probs, share)
+    if 0 < age < 100:  # half of the outer bins lies beyond the ends, where ages are not
+        assert ages.cdf(probs, age) == pytest.approx(share, abs=1e-9)
+
+
+@given(distributions(), st.floats(0, 100))
+def test_quantile_of_a_cdf_is_the_age_where_there_is_mass(probs: Floats, age: float) -> None:
+    if probs[round(age)] > 0 and abs(age % 1 - 0.5) > 1e-6:
+        assert ages.quantile(probs, min(1.0, float(ages.cdf(probs, age)))) == pytest.approx(age, abs=1e-6)
+
+
+@given(distributions(), st.floats(0, 100))
+def test_cdf_is_a_share(probs: Floats, age: float) -> None:
+    assert -1e-12 <= ages.cdf(probs, age) <= 1 + 1e-12
+
+
+@given(distributions(), SHARES, SHARES)
+def test_intervals_are_nested_as_their_mass_grows(probs: Floats, one: float, other: float) -> None:
+    small, large = sorted([one, other])
+    (low, high), (outer_low, outer_high) = ages.interval(probs, small), ages.interval(probs, large)
+    assert outer_low <= low + 1e-9
+    assert low <= high + 1e-9
+    assert high <= outer_high + 1e-9
+    assert outer_low >= 0
+    assert outer_high <= 100
+
+
+def test_interval_holds_its_mass() -> None:
+    probs = ages.soft_labels([50, 31.5], 3)
+    low, high = ages.interval(probs, 0.8).T
+    np.testing.assert_allclose(ages.cdf(probs, high) - ages.cdf(probs, low), 0.8)
+
+
+def test_interval_of_a_wide_normal_is_that_of_the_normal() -> None:
+    ends = ages.interval(ages.soft_labels([50], 8), 0.9)[0]
+    np.testing.assert_allclose(ends, norm(50, 8).interval(0.9), atol=0.02)
+
+
+def test_prob_at_least_sums_the_years_from_there_on() -> None:
+    probs = _random_probs()
+    for age in (0, 1, 18, 99, 100):
+        brute = [sum(row[age:].tolist()) for row in probs]
+        np.testing.assert_allclose(ages.prob_at_least(probs, age), brute)
+
+
+@given(distributions(), st.integers(0, 99))
+def test_prob_at_least_falls_with_age(probs: Floats, age: int) -> None:
+    assert ages.prob_at_least(probs, age + 1) <= ages.prob_at_least(probs, age) + 1e-12
+    assert 0 <= ages.prob_at_least(probs, age) <= 1
+
+
+def test_prob_at_least_counts_birthdays() -> None:
+    assert ages.prob_at_least(np.eye(101)[18], 18) == 1
+    assert ages.prob_at_least(np.eye(101)[17], 18) == 0
+
+
+def test_band_probs_hold_both_ends() -> None:
+    probs = _random_probs()
+    bands = [(0, 2), (3, 9), (10, 100), (7, 7)]
+    brute = [[sum(row[low : high + 1].tolist()) for low, high in bands] for row in probs]
+    np.testing.assert_allclose(ages.band_probs(probs, bands), brute)
+
+
+@pytest.mark.parametrize("share", [-0.01, 1.01, float("nan")])
+def test_shares_outside_0_to_1_are_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="0…1"):
+        ages.quantile(np.eye(101)[3], share)
+    with pytest.raises(ValueError, match="0…1"):
+        ages.interval(np.eye(101)[3], share)
+
+
+@pytest.mark.parametrize("age", [-1, 101])
+def test_prob_at_least_refuses_an_age_off_the_axis(age: int) -> None:
+    with pytest.raises(ValueError, match="0…100"):
+        ages.prob_at_least(np.eye(101)[3], age)
+
+
+@pytest.mark.parametrize("band", [(-1, 4), (5, 4), (90, 101)])
+def test_band_probs_refuse_a_band_off_the_axis_or_reversed(band: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="rising order"):
+        ages.band_probs(np.eye(101)[3], [(0, 1), band])
+
+
+@pytest.mark.parametrize("probs", [0.5, np.zeros(100), np.zeros((101, 2))])
+def test_anything_but_101_bins_is_refused(probs: Any) -> None:
+    for work in (ages.expected_age, lambda p: ages.quantile(p, 0.5), lambda p: ages.cdf(p, 3.0)):
+        with pytest.raises(ValueError, match="101 bins"):
+            work(probs)

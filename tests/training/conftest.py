@@ -1,0 +1,95 @@
+"""Made-up faces in UTKFace's layout, and a training small enough for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+
+from agelens.data.manifest import Manifest
+from agelens.data.prepare import prepare
+from agelens.faces.align import CropSpec
+from agelens.faces.detector import Detection, FixedDetector
+from agelens.train.config import BackboneConfig, DataConfig, InputConfig, OptimConfig, TrainConfig
+from agelens.train.run import train
+
+Picture = npt.NDArray[np.uint8]
+SIDE = 64
+SPEC = CropSpec(size=48, margin=0.1)
+PEOPLE = 40
+
+
+def draw_face(seed: int, age: int) -> Picture:
+    """A (64, 64, 3) picture like no other: coarse coloured noise, brighter with age, and two dark eyes."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 120, (8, 8, 3), dtype=np.uint8)
+    noise = np.asarray(Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.int64)
+    picture = np.clip(noise + age, 0, 255).astype(np.uint8)
+    picture[18:22, 20:25] = picture[18:22, 39:44] = 10
+    return picture
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """One thread for torch: networks this small only wait for the others."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def made_up_face() -> Callable[[int, int], Picture]:
+    """``made_up_face(seed, age)`` draws a (64, 64, 3) uint8 picture; other seeds give quite other pictures."""
+    return draw_face
+
+
+@pytest.fixture(scope="session")
+def faces_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty made-up people in UTKFace's layout, ages 1…79, one with the gender unknown. Not to be written to."""
+    folder = tmp_path_factory.mktemp("UTKFace")
+    for number in range(PEOPLE):
+        age = 1 + 2 * number
+        labels = f"{age}" if number == 7 else f"{age}_{number % 2}_{number % 5}"
+        path = folder / f"{labels}_{20170116000000000 + number}.jpg.chip.jpg"
+        Image.fromarray(draw_face(number, age)).save(path, quality=95)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def detector() -> FixedDetector:
+    """Finds one face in the middle of a 64-pixel picture, wherever it is asked."""
+    landmarks = np.array([[22, 20], [42, 20], [32, 32], [24, 42], [40, 42]], dtype=np.float32)
+    return FixedDetector([Detection((10.0, 6.0, 54.0, 58.0), landmarks, 0.9)])
+
+
+@pytest.fixture(scope="session")
+def manifest(faces_folder: Path, detector: FixedDetector, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The made-up people, prepared at 48 pixels and margin 0.1, a quarter of them for validation."""
+    out = tmp_path_factory.mktemp("crops")
+    return prepare("utkface", faces_folder, out, detector=detector, crop=SPEC, val_share=0.25)
+
+
+@pytest.fixture(scope="session")
+def tiny_config(manifest: Manifest) -> TrainConfig:
+    """Two epochs of timm's smallest ResNet at 32 pixels."""
+    return TrainConfig(
+        data=DataConfig(manifest=manifest.folder, batch_size=8, workers=0),
+        backbone=BackboneConfig(name="test_resnet"),
+        input=InputConfig(size=32),
+        optim=OptimConfig(epochs=2, ema_decay=0.5),
+        precision="float32",
+    )
+
+
+@pytest.fixture(scope="session")
+def trained_run(tiny_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of ``tiny_config``. Not to be written to."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    train(tiny_config, run, progress=False)
+    return run

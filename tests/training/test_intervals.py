@@ -1,0 +1,97 @@
+"""Intervals hold the share of true ages that they claim, on faces that they were not fitted to."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from agelens import ages
+from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage, reaching_mass
+from agelens.evaluate.metrics import coverage
+
+Floats = npt.NDArray[np.float64]
+COUNT = 2000
+# Coverage of COUNT fresh faces after fitting on COUNT others has a deviation of at most sqrt(2 · ¼ / 2000) = 0.016;
+# three of them, and the seeds are fixed.
+TOLERANCE = 0.048
+
+
+def _faces(seed: int, spread: float, claimed: float) -> tuple[Floats, Floats]:
+    """Distributions of deviation ``claimed`` around guesses that are really off by ``spread`` years."""
+    rng = np.random.default_rng(seed)
+    true = rng.uniform(20, 80, COUNT)
+    guess = true + rng.normal(0, spread, COUNT)
+    return ages.soft_labels(guess, claimed), true
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
+@pytest.mark.parametrize("claimed", [2.0, 5.0, 9.0], ids=["too sure", "just right", "too unsure"])
+def test_calibrated_intervals_hold_on_fresh_faces(level: float, claimed: float) -> None:
+    mass = calibrated_mass(*_faces(1, 5.0, claimed), level)
+    probs, true = _faces(2, 5.0, claimed)
+    assert coverage(ages.interval(probs, mass), true) == pytest.approx(level, abs=TOLERANCE)
+
+
+def test_uncalibrated_intervals_of_a_sure_network_do_not_hold() -> None:
+    probs, true = _faces(2, 5.0, 2.0)
+    assert coverage(ages.interval(probs, 0.9), true) < 0.6
+
+
+def test_the_surer_the_network_the_more_mass_is_needed() -> None:
+    sure, right, unsure = (calibrated_mass(*_faces(1, 5.0, claimed), 0.8) for claimed in (2.0, 5.0, 9.0))
+    assert sure > right > unsure
+    assert right == pytest.approx(0.8, abs=TOLERANCE)
+
+
+def test_mass_rises_with_the_level() -> None:
+    faces = _faces(1, 5.0, 4.0)
+    masses = [calibrated_mass(*faces, level) for level in (0.1, 0.5, 0.8, 0.9, 0.95, 0.99)]
+    assert masses == sorted(set(masses))
+
+
+@pytest.mark.parametrize("claimed", [2.0, 9.0])
+def test_reaching_mass_just_reaches_the_truth(claimed: float) -> None:
+    probs, true = _faces(4, 5.0, claimed)
+    masses = reaching_mass(probs, true)
+    for one in range(0, COUNT, 97):
+        low, high = ages.interval(probs[one], masses[one])
+        if 1e-6 < masses[one] < 1 - 1e-6:
+            assert min(abs(true[one] - low), abs(true[one] - high)) == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize(("count", "level", "rank"), [(9, 0.9, 9), (10, 0.5, 6), (19, 0.95, 19), (99, 0.8, 80)])
+def test_rank_is_that_of_a_finite_sample(count: int, level: float, rank: int) -> None:
+    probs, true = (values[:count] for values in _faces(5, 5.0, 5.0))
+    assert calibrated_mass(probs, true, level) == np.sort(reaching_mass(probs, true))[rank - 1]
+
+
+@pytest.mark.parametrize(("count", "level"), [(8, 0.9), (1, 0.9), (18, 0.95), (0, 0.5)])
+def test_too_few_faces_give_the_whole_distribution(count: int, level: float) -> None:
+    probs, true = (values[:count] for values in _faces(5, 5.0, 5.0))
+    assert calibrated_mass(probs, true, level) == 1.0
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+@pytest.mark.parametrize("claimed", [2.0, 9.0])
+def test_crossfitted_coverage_is_near_the_level(level: float, claimed: float) -> None:
+    measured = crossfitted_coverage(*_faces(6, 5.0, claimed), level)
+    assert measured == pytest.approx(level, abs=TOLERANCE)
+
+
+def test_crossfitted_coverage_judges_each_half_by_the_other() -> None:
+    rng = np.random.default_rng(0)
+    true = np.full(40, 50.0)
+    probs = ages.soft_labels(true + rng.normal(0, 3, 40), 3.0)
+    order = np.random.default_rng(0).permutation(40)
+    first, second = order[:20], order[20:]
+    by_hand = [
+        coverage(ages.interval(probs[judge], calibrated_mass(probs[fit], true[fit], 0.5)), true[judge])
+        for fit, judge in ((first, second), (second, first))
+    ]
+    assert crossfitted_coverage(probs, true, 0.5) == pytest.approx(np.mean(by_hand))
+
+
+def test_ages_beyond_the_axis_can_be_covered() -> None:
+    probs = ages.soft_labels(np.full(40, 99.0), 3.0)
+    assert crossfitted_coverage(probs, np.full(40, 116.0), 0.5) == 1.0
