@@ -4,7 +4,7 @@
 
 FOLDER holds UTKFace/. The faces, listed in check_builtin.json, are from the validation split: none was trained on. They
 go the whole way that a user's photos go, from the file to the age. ``--record`` writes the figures instead of checking
-them; ``--choose MANIFEST`` first draws the list anew from a manifest's validation split.
+them; ``--choose MANIFEST`` draws the list anew from a manifest's validation split and records.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from agelens import AgeEstimator
+from agelens.data.sources.utkface import read_utkface
 from agelens.evaluate.metrics import accuracy, mae
 
 RECORD = Path(__file__).with_suffix(".json")
@@ -36,11 +37,11 @@ def choose(manifest: Path) -> list[str]:
 
 def measure(folder: Path, names: list[str]) -> dict[str, float]:
     """Mean absolute error in years and gender accuracy over the named files of UTKFace."""
-    photos = list(AgeEstimator.load().predict_many([folder / name for name in names], cropped=True))
-    predicted = [faces[0] for _, faces in photos]
-    labels = [name.split("_") for name in names]
-    true = np.array([float(fields[0]) for fields in labels])
-    genders = np.array([("male", "female")[int(fields[1])] for fields in labels])
+    samples = {sample.path.name: sample for sample in read_utkface(folder)}
+    chosen = [samples[name] for name in names]
+    predicted = [faces[0] for _, faces in AgeEstimator.load().predict_many([one.path for one in chosen], cropped=True)]
+    true = np.array([sample.age for sample in chosen])
+    genders = np.array([sample.gender for sample in chosen])
     return {
         "mae": round(mae(np.array([face.age for face in predicted]), true), 3),
         "gender_accuracy": round(accuracy(np.array([face.gender for face in predicted]), genders), 4),
@@ -57,9 +58,10 @@ def main() -> int:
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     names = choose(arguments.choose) if arguments.choose else record["faces"]
     figures = measure(folder, names)
-    if arguments.record:
+    recording = arguments.record or arguments.choose is not None
+    if recording:
         RECORD.write_text(json.dumps({"figures": figures, "faces": names}, indent=1) + "\n")
-    recorded = figures if arguments.record else record["figures"]
+    recorded = figures if recording else record["figures"]
     kept = abs(figures["mae"] - recorded["mae"]) <= TOLERANCE
     print(f"{len(names)} faces: measured {figures}, recorded {recorded}: {'kept' if kept else 'NOT KEPT'}")
     return 0 if kept else 1

@@ -7,6 +7,7 @@ for face in estimator.predict("photo.jpg"):
     print(face.age, face.interval, face.gender)
 """
 
+from agelens._version import VERSION
 from agelens.errors import (
     AgelensError,
     BundleError,
@@ -34,4 +35,4 @@ __all__ = [
     "__version__",
 ]
 
-__version__ = "0.1.0"
+__version__ = VERSION

@@ -28,6 +28,7 @@ __all__ = ["BUILTIN", "CARD_KEY", "FORMAT", "Bundle", "Card", "Output", "dump_ca
 BUILTIN: Final = Path(__file__).parent / "assets" / "agelens.onnx"
 CARD_KEY: Final = "agelens.card"
 FORMAT: Final = 1
+BATCH: Final = 64  # faces at once: the network needs memory in proportion
 MAX_BYTES: Final = 2 * 1024**3 - 1  # an ONNX file cannot be larger
 
 
@@ -156,6 +157,10 @@ class Bundle:
             raise ValueError(f"crops are {crops.dtype} {crops.shape}; wanted uint8 (N, {size}, {size}, 3)")
         if len(crops) == 0:
             return Output(np.zeros((0, NUM_BINS), np.float32), np.zeros((0, len(self.card.genders)), np.float32))
+        parts = [self._run_part(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
+        return Output(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _run_part(self, crops: npt.NDArray[np.uint8]) -> Output:
         if not self.card.flip:
             return self._run_once(crops)
         plain = self._run_once(crops)

@@ -59,4 +59,6 @@ class MissingExtraError(AgelensError, ImportError):
 
     def __init__(self, extra: str, package: str) -> None:
         """``extra`` is agelens's extra ("train"), ``package`` the module that was not found."""
-        super().__init__(f"this needs '{package}', which is not installed: pip install 'agelens[{extra}]'")
+        super().__init__(
+            f"this needs '{package}', which is not installed: in agelens's checkout, pip install '.[{extra}]'"
+        )

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from agelens import ages
 from agelens.bundle import Bundle, Output
-from agelens.errors import AgelensError
+from agelens.errors import AgelensError, ImageError
 from agelens.faces.align import align, crop_whole
 from agelens.faces.detector import Box, Detection, Detector, main_face
 from agelens.faces.yunet import YuNet
@@ -93,7 +93,7 @@ class Photo:
     def to_dict(self) -> dict[str, Any]:
         """The photo as plain numbers and strings: one line of ``agelens predict --json``."""
         return {
-            "path": str(self.source),
+            "path": str(self.source) if isinstance(self.source, str | os.PathLike) else None,
             "width": self.width,
             "height": self.height,
             "faces": [face.to_dict() for face in self.faces],
@@ -192,14 +192,21 @@ class AgeEstimator:
             sources: as ``predict`` takes them; read lazily, a few ahead.
             cropped: as in ``predict``.
             batch_size: faces for one run of the network, about.
-            workers: threads that decode and detect; None for as many as there are cores, at most 8.
+            workers: threads that decode and detect; None for as many as there are cores, at most 4: each may hold a
+                whole photo.
 
         Raises:
             ValueError: ``batch_size`` or ``workers`` is below 1.
+            TypeError: ``sources`` is one path.
         """
-        workers = min(8, os.cpu_count() or 1) if workers is None else workers
+        if isinstance(sources, str | bytes | os.PathLike):
+            raise TypeError("photos() takes several sources; for one photo there is predict()")
+        workers = min(4, os.cpu_count() or 1) if workers is None else workers
         if batch_size < 1 or workers < 1:
             raise ValueError(f"batch_size is {batch_size} and workers {workers}; both must be at least 1")
+        return self._photos(sources, cropped, batch_size, workers)
+
+    def _photos(self, sources: Iterable[Any], cropped: bool, batch_size: int, workers: int) -> Iterator[Photo]:
         waiting: list[_Found] = []
         for found in _ahead(lambda source: self._find(source, cropped), sources, workers):
             waiting.append(found)
@@ -215,6 +222,14 @@ class AgeEstimator:
         except AgelensError as error:
             return _Found(Photo(source, error=error))
         photo = Photo(source, image.shape[1], image.shape[0])
+        try:
+            return self._cut(photo, image, cropped)
+        except Exception as error:  # whatever a detector makes of one photo, the others go on
+            name = photo.to_dict()["path"] or "photo"
+            reason = f"the face detector failed ({type(error).__name__}: {error})"
+            return _Found(Photo(source, photo.width, photo.height, error=ImageError(f"{name}: {reason}")))
+
+    def _cut(self, photo: Photo, image: npt.NDArray[np.uint8], cropped: bool) -> _Found:
         spec = self.bundle.card.crop
         detections = self.detector.detect(image)
         if cropped:

@@ -8,7 +8,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,8 +17,10 @@ import torch
 from torch import nn
 
 from agelens import ages
+from agelens._version import VERSION
 from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
 from agelens.data.manifest import GENDERS, Manifest, read_manifest
+from agelens.data.sources import SOURCES
 from agelens.errors import DataError, ExportError
 from agelens.evaluate.evaluation import Predictions, figures, predict_split, read_crops
 from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage
@@ -31,12 +32,14 @@ from agelens.train.run import fitting_crop, load_trained
 __all__ = ["LEVELS", "MAX_DISAGREEMENT", "export"]
 
 LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
-MAX_DISAGREEMENT: Final = 1e-3  # years, between the trained network and its bundle
+MAX_DISAGREEMENT: Final = 1e-3  # between the trained network and its bundle: years of age, shares of gender
 PARITY_CROPS: Final = 128
 MIN_FACES: Final = 2
 
 
-def export(run: Path, out: Path, *, name: str, terms: str = "", flip: bool = True) -> Card:
+def export(
+    run: Path, out: Path, *, name: str, terms: str = "", flip: bool = True, manifest_path: Path | None = None
+) -> Card:
     """Make a bundle of a run's best weights.
 
     The validation split gives the intervals' calibration and the card's figures; on its first crops the bundle must
@@ -46,8 +49,9 @@ def export(run: Path, out: Path, *, name: str, terms: str = "", flip: bool = Tru
         run: the folder of a run.
         out: the bundle to write.
         name: of the model, for the card.
-        terms: under which it may be used, for the card.
+        terms: under which it may be used, for the card; those of its data sets where this is empty.
         flip: average each crop with its mirror image: more accurate, twice the time of the network.
+        manifest_path: where the run's manifest is now; None where its configuration says.
 
     Returns:
         The card, as it stands in the bundle.
@@ -59,17 +63,17 @@ def export(run: Path, out: Path, *, name: str, terms: str = "", flip: bool = Tru
         OutputError: ``out`` cannot be written.
     """
     network, config = load_trained(run)
-    manifest = read_manifest(config.data.manifest)
+    manifest = read_manifest(manifest_path or config.data.manifest)
     if len(manifest.split("val", exact_age=True)) < MIN_FACES:
         raise DataError(f"{manifest.folder}: fewer than {MIN_FACES} validation faces; intervals need more to go by")
     card = Card(
         name=name,
-        version=version("agelens"),
+        version=VERSION,
         crop=fitting_crop(config, manifest),
         genders=GENDERS,
         flip=flip,
         interval_masses={str(level): level for level in LEVELS},
-        terms=terms,
+        terms=terms or _terms(manifest),
     )
     model = _to_onnx(network, card.crop.size)
     with atomic_path(out) as temporary:
@@ -78,6 +82,7 @@ def export(run: Path, out: Path, *, name: str, terms: str = "", flip: bool = Tru
         _check_parity(network, bundle, manifest)
         card = _calibrated(card, predict_split(bundle, manifest, "val"), manifest, config)
         _write(model, card, temporary)
+        Bundle.load(temporary)  # as a user will open it
     return card
 
 
@@ -118,19 +123,23 @@ def _write(model: onnx.ModelProto, card: Card, path: Path) -> None:
 
 def _check_parity(network: AgeNetwork, bundle: Bundle, manifest: Manifest) -> None:
     crops = read_crops(manifest, manifest.split("val").iloc[:PARITY_CROPS], bundle)
+    views = [crops, np.ascontiguousarray(crops[:, :, ::-1])] if bundle.card.flip else [crops]
     with torch.inference_mode():
-        logits = network.cpu()(torch.from_numpy(crops).permute(0, 3, 1, 2)).age.double()
-        if bundle.card.flip:
-            mirrored = network(torch.from_numpy(crops[:, :, ::-1].copy()).permute(0, 3, 1, 2)).age.double()
-            probs = (logits.softmax(1) + mirrored.softmax(1)) / 2
-        else:
-            probs = logits.softmax(1)
-    gap = np.abs(ages.expected_age(probs.numpy()) - ages.expected_age(bundle.run(crops).age_probs)).max()
-    if not gap <= MAX_DISAGREEMENT:
+        outputs = [_BundleNetwork(network)(torch.from_numpy(view)) for view in views]
+    age_probs, gender_probs = (torch.stack(same).mean(dim=0).numpy() for same in zip(*outputs, strict=True))
+    got = bundle.run(crops)
+    years = np.abs(ages.expected_age(age_probs) - ages.expected_age(got.age_probs)).max()
+    shares = np.abs(gender_probs - got.gender_probs).max()
+    if not (years <= MAX_DISAGREEMENT and shares <= MAX_DISAGREEMENT):
         raise ExportError(
-            f"the bundle differs from the trained network by up to {gap:.4f} years; "
+            f"the bundle differs from the trained network by up to {years:.4f} years and {shares:.4f} in gender; "
             f"at most {MAX_DISAGREEMENT} is let through, so nothing was written"
         )
+
+
+def _terms(manifest: Manifest) -> str:
+    names = sorted(manifest.split("train")["dataset"].unique())
+    return "; ".join(f"trained on {name}: {SOURCES[name].terms}" for name in names if name in SOURCES)
 
 
 def _calibrated(card: Card, predictions: Predictions, manifest: Manifest, config: TrainConfig) -> Card:
@@ -141,7 +150,8 @@ def _calibrated(card: Card, predictions: Predictions, manifest: Manifest, config
     training = {
         "datasets": sorted(manifest.split("train")["dataset"].unique().tolist()),
         "faces": len(manifest.split("train")),
-        "config": config.model_dump(mode="json"),
+        # a path tells of a machine, not of a model
+        "config": config.model_dump(mode="json", exclude={"data": {"manifest"}}),
     }
     return replace(card, interval_masses=masses, figures={"val": _rounded(measured)}, training=training)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the file cannot be written there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path = path.resolve() if path.is_symlink() else path
+    temporary = path.with_name(f".agelens-{secrets.token_hex(6)}.tmp")
     try:
+        if path.exists() and not path.is_file():  # to replace a device or a pipe by a file would break it
+            raise OutputError(f"{path}: is there already and no regular file; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
@@ -50,8 +54,8 @@ def check_file(path: Path) -> None:
     """
     make_folder(path.parent)
     try:
-        if stat.S_ISDIR(path.stat().st_mode):
-            raise OutputError(f"{path}: a folder; the name of a file is wanted")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OutputError(f"{path}: is there already and no regular file; choose another name")
     except FileNotFoundError:
         pass
     except OSError as error:

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from agelens.errors import ImageError
 
@@ -33,7 +33,7 @@ def read_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> npt.NDAr
 
     Args:
         source: a path, the bytes of a file, a PIL image, or an array: RGB or grey, (H, W), (H, W, 1), (H, W, 3) or
-            (H, W, 4), uint8, uint16, or float within 0…1. (OpenCV's arrays are BGR: reverse them first.)
+            (H, W, 4), uint8, uint16, or float within 0…1 or 0…255. (OpenCV's arrays are BGR: reverse them first.)
             Files may be JPEG, PNG, WebP, BMP, TIFF or GIF, of which the first frame is read. EXIF orientation is
             applied; transparent parts become white; 16 bits become 8.
         max_pixels: photos with more are refused, by their header, before anything is decoded. Pillow has a limit of
@@ -122,6 +122,8 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> npt.NDArray[np.ui
         raise ImageError(f"{name}: {width} x {height} pixels; there is nothing in it")
     try:
         return np.asarray(_to_rgb(_upright(image)))
+    except MemoryError as error:
+        raise ImageError(f"{name}: too little memory for {width} x {height} pixels; scale it down first") from error
     except Exception as error:  # as above: a damaged body fails in as many ways as there are codecs
         raise ImageError(f"{name}: damaged or cut short ({error})") from error
 
@@ -129,7 +131,9 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> npt.NDArray[np.ui
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
     try:
-        return ImageOps.exif_transpose(image)
+        # without a turn to make, the copy that this would return costs as much memory as the photo
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return ImageOps.exif_transpose(image) if turned else image
     except Exception:  # broken EXIF data says nothing about the picture
         return image
 
@@ -141,7 +145,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _to_8_bits(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -158,8 +162,8 @@ def _from_array(array: npt.NDArray[Any], max_pixels: int) -> npt.NDArray[np.uint
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
         raise ImageError(f"an array of shape {array.shape} is not an image; wanted (H, W), (H, W, 3) or (H, W, 4)")
-    if array.dtype not in (np.uint8, np.uint16) and not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(f"an array of {array.dtype} is not an image; wanted uint8, uint16 or floats within 0…1")
+    if (array.dtype.kind, array.dtype.itemsize) not in (("u", 1), ("u", 2)) and array.dtype.kind != "f":
+        raise ImageError(f"an array of {array.dtype} is not an image; wanted uint8, uint16 or floats")
     if array.shape[0] * array.shape[1] > max_pixels:
         raise ImageError(f"an array of {array.shape[1]} x {array.shape[0]} pixels; at most {max_pixels:,} are read")
     values = _to_8_bits(array)

@@ -11,7 +11,7 @@ from typing import Final
 
 from cyclopts import App, CycloptsError
 
-from agelens import __version__
+from agelens._version import VERSION
 from agelens.cli.console import complain
 from agelens.errors import AgelensError, ConfigError, MissingExtraError
 
@@ -36,7 +36,7 @@ def build_app(*, overview: bool = False) -> App:
         name="agelens",
         help="Estimate age and gender from faces, and train the models that do it.",
         help_epilogue="Example:  agelens predict photo.jpg",
-        version=__version__,
+        version=VERSION,
         print_error=False,
         exit_on_error=False,
         result_action="return_value",

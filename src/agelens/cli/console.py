@@ -45,7 +45,7 @@ def print_table(columns: dict[str, str], rows: list[list[str]], title: str | Non
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr with the time left, where that is a terminal; call it with the number done and the total."""
     columns = (
         TextColumn("{task.description}"),
@@ -54,7 +54,9 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     console = _stderr()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    shown = shown and console.is_terminal
+    # rich would send what is printed meanwhile to this console too, and results with it
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=not shown) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

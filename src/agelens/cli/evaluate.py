@@ -11,11 +11,13 @@ from cyclopts import Parameter
 from agelens.bundle import Bundle
 from agelens.cli.console import note, print_table, progress_bar
 from agelens.data.manifest import read_manifest
+from agelens.errors import BundleError
 from agelens.evaluate.evaluation import figures, predict_split
-from agelens.files import write_text
+from agelens.files import check_file, write_text
 
 __all__ = ["evaluate"]
 
+LEVEL = 0.9
 COLUMNS = {"age": "left", "faces": "right", "MAE": "right", "RMSE": "right", "bias": "right", "CS@5": "right"}
 COLUMNS |= {"gender": "right", "coverage": "right", "width": "right"}
 
@@ -49,9 +51,15 @@ def evaluate(
         Write the figures as JSON into this file too.
     """
     model = Bundle.load(None if str(bundle) == "builtin" else bundle)
+    try:
+        mass = model.card.interval_mass(LEVEL)
+    except ValueError as error:
+        raise BundleError(f"{bundle}: {error}; export it again") from error
+    if out is not None:
+        check_file(out)
     with progress_bar("evaluating") as advance:
         predictions = predict_split(model, read_manifest(manifest), split, progress=advance)
-    measured = figures(predictions, 0.9, model.card.interval_mass(0.9))
+    measured = figures(predictions, LEVEL, mass)
     if json_lines:
         print(json.dumps(measured))  # noqa: T201
     else:

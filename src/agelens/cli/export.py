@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from agelens.cli.console import note
+from agelens.errors import OutputError
 from agelens.export import export as export_run
+from agelens.files import check_file
 
 __all__ = ["export"]
 
@@ -18,6 +20,7 @@ def export(
     name: str | None = None,
     terms: str = "",
     flip: bool = True,
+    manifest: Path | None = None,
 ) -> None:
     """Make a bundle of a run's best weights, calibrated and measured on the validation split.
 
@@ -34,11 +37,17 @@ def export(
     name
         Of the model, for its card; the folder's name by default.
     terms
-        Under which the model may be used, for its card.
+        Under which the model may be used, for its card; those of the data sets by default.
     flip
         Average each face with its mirror image: more accurate, twice the network's time.
+    manifest
+        Where the run's manifest is, if not where it was trained.
     """
     target = out or run / "bundle.onnx"
-    card = export_run(run, target, name=name or run.resolve().name, terms=terms, flip=flip)
+    if target.suffix != ".onnx":
+        raise OutputError(f"{target}: a bundle's name ends in .onnx")
+    check_file(target)
+    name = name or run.resolve().name
+    card = export_run(run, target, name=name, terms=terms, flip=flip, manifest_path=manifest)
     overall = card.figures["val"]["all"]
     note(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB): validation MAE {overall['mae']:.2f} years")

@@ -6,23 +6,22 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from PIL import Image
 
 from agelens.cli.console import complain, note, print_table, progress_bar
-from agelens.draw import draw_faces
-from agelens.errors import ConfigError, ImageError, OutputError
+from agelens.cli.copies import SUFFIX, copy_targets, write_copy
+from agelens.errors import AgelensError, ConfigError, ImageError, OutputError
 from agelens.estimator import AgeEstimator, Face, Photo
-from agelens.files import atomic_path, check_file, make_folder, write_text
-from agelens.images import find_images, read_image
+from agelens.files import check_file, make_folder, write_text
+from agelens.images import find_images
 
 __all__ = ["predict"]
 
-SOME_UNREAD = 1
+SOME_FAILED = 1
 
 
 def predict(
@@ -51,7 +50,7 @@ def predict(
     csv_file
         Write a CSV file too, one line for each face.
     annotate
-        Write a copy of each photo with boxes and ages into this folder.
+        Write a copy of each photo with boxes and ages into this folder, as NAME.annotated.jpg.
     model
         A bundle to use instead of the built-in model.
     cropped
@@ -60,23 +59,23 @@ def predict(
         Share of the true ages that the intervals hold: 0.5, 0.8, 0.9 or 0.95.
     """
     estimator = _estimator(model, level)
-    _check_outputs(csv_file, annotate)
-    sources, photos = _expand(paths)
+    sources, photos = _expand(paths, skip_copies=annotate is not None)
+    _check_outputs(csv_file, annotate, [*sources, *([model] if model else [])])
+    targets = {} if annotate is None else copy_targets(sources, annotate)
     for photo in photos:
         _report(photo, json_lines)
-    targets = {} if annotate is None else _targets(sources, annotate)
-    with progress_bar("photos") as advance:
+    all_written = True
+    with progress_bar("photos", shown=not (json_lines and sys.stdout.isatty())) as advance:
         for done, photo in enumerate(estimator.photos(list(sources), cropped=cropped), start=1):
             photos.append(photo)
             _report(photo, json_lines)
-            if photo.source in targets and photo.error is None:
-                _annotate(photo, targets[photo.source])
+            all_written &= photo.error is not None or _copied(photo, targets.get(photo.source))
             advance(done, len(sources))
     if csv_file is not None:
         write_text(csv_file, _csv(photos))
     if not json_lines:
         _print(photos)
-    return SOME_UNREAD if any(photo.error for photo in photos) else 0
+    return 0 if all_written and not any(photo.error for photo in photos) else SOME_FAILED
 
 
 def _estimator(model: Path | None, level: float) -> AgeEstimator:
@@ -86,24 +85,38 @@ def _estimator(model: Path | None, level: float) -> AgeEstimator:
         raise ConfigError(f"--level: {error}") from error
 
 
-def _check_outputs(csv_file: Path | None, annotate: Path | None) -> None:
+def _check_outputs(csv_file: Path | None, annotate: Path | None, inputs: Sequence[Path]) -> None:
     if annotate is not None:
         make_folder(annotate)
     if csv_file is not None:
+        if csv_file.resolve() in {path.resolve() for path in inputs}:
+            raise OutputError(f"{csv_file}: is one of the inputs; choose another name for --csv")
         check_file(csv_file)
 
 
-def _expand(paths: Sequence[Path]) -> tuple[dict[Path, Path], list[Photo]]:
+def _expand(paths: Sequence[Path], *, skip_copies: bool) -> tuple[dict[Path, Path], list[Photo]]:
     """Each photo once, with the folder below which it was found; and the arguments that hold none."""
     sources: dict[Path, Path] = {}
     failed = []
     for path in paths:
         try:
             for file in find_images([path]):
-                sources.setdefault(file, path.parent if file == path else path)
+                if file == path or not (skip_copies and file.name.endswith(SUFFIX)):
+                    sources.setdefault(file, path.parent if file == path else path)
         except ImageError as error:
             failed.append(Photo(path, error=error))
     return sources, failed
+
+
+def _copied(photo: Photo, target: Path | None) -> bool:
+    """Whether the annotated copy was written, or none was asked for; one that fails is named, and the rest goes on."""
+    try:
+        if target is not None:
+            write_copy(photo, target)
+    except AgelensError as error:
+        complain(str(error))
+        return False
+    return True
 
 
 def _report(photo: Photo, json_lines: bool) -> None:
@@ -111,35 +124,6 @@ def _report(photo: Photo, json_lines: bool) -> None:
         complain(str(photo.error))
     if json_lines:
         print(json.dumps(photo.to_dict()), flush=True)  # noqa: T201
-
-
-def _targets(sources: Mapping[Path, Path], folder: Path) -> dict[Path, Path]:
-    """Where each annotated copy goes: as it lay below its folder, never two to one file, never onto a photo.
-
-    Raises:
-        OutputError: a copy would take the place of one of the photos.
-    """
-    targets: dict[Path, Path] = {}
-    taken: set[Path] = set()
-    for source, root in sources.items():
-        inside = source.relative_to(root)
-        name = inside.name if inside.suffix.lower() in (".jpg", ".jpeg") else f"{inside.name}.jpg"
-        target, number = folder / inside.with_name(name), 2
-        while target in taken:
-            target, number = folder / inside.with_name(f"{Path(name).stem}-{number}.jpg"), number + 1
-        taken.add(target)
-        targets[source] = target
-    originals = {source.resolve() for source in sources}
-    for target in taken:
-        if target.resolve() in originals:
-            raise OutputError(f"{target}: is one of the photos; choose another folder for --annotate")
-    return targets
-
-
-def _annotate(photo: Photo, target: Path) -> None:
-    picture = Image.fromarray(draw_faces(read_image(photo.source), photo.faces))
-    with atomic_path(target) as temporary:
-        picture.save(temporary, format="JPEG", quality=92)
 
 
 def _rows(photo: Photo) -> list[dict[str, Any]]:

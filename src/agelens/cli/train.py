@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -48,5 +49,9 @@ def train(
     if seed is not None:
         settings = settings.model_copy(update={"seed": seed})
     run = out or Path("runs") / config.stem
-    train_run(settings, run, resume=resume, progress=sys.stderr.isatty())
+    train_run(settings, run, resume=resume, progress=sys.stderr.isatty(), report=_say)
     note(f"trained; next: agelens export {run}")
+
+
+def _say(figures: Mapping[str, float]) -> None:
+    note(", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in figures.items()))

@@ -96,11 +96,11 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         DataError: the file is missing, is no manifest, or holds values that cannot be.
     """
-    if path.is_dir():
-        path = path / "manifest.parquet"
-    if not path.is_file():
-        raise DataError(f"{path}: no such manifest; make one with: agelens prepare")
     try:
+        if path.is_dir():
+            path = path / "manifest.parquet"
+        if not path.is_file():
+            raise DataError(f"{path}: no such manifest; make one with: agelens prepare")
         table = pq.read_table(path)
         crop = CropSpec(**json.loads((table.schema.metadata or {})[b"agelens.crop"]))
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:

@@ -25,6 +25,7 @@ from agelens.images import read_image
 __all__ = ["MANIFEST_NAME", "prepare"]
 
 MANIFEST_NAME: Final = "manifest.parquet"
+CROPS: Final = "crops"
 JPEG_QUALITY: Final = 95
 
 
@@ -64,12 +65,11 @@ def prepare(
 
     Raises:
         DataError: the folder is not laid out as the source says, or no sample can be used.
-        OutputError: ``out`` cannot be written.
+        OutputError: ``out`` cannot be written, holds a prepared data set, or overlaps with ``folder``.
     """
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise OutputError(f"{out}: lies in the data set's own folder, which is never written to; choose another")
+    _check_out(folder.resolve(), out.resolve())
     samples = read_source(source, folder)
-    crops = make_folder(out / "crops")
+    crops = make_folder(out / CROPS)
     rows: list[_Prepared] = []
 
     def work(index: int) -> _Prepared:
@@ -87,6 +87,14 @@ def prepare(
     return manifest
 
 
+def _check_out(folder: Path, out: Path) -> None:
+    crops = out / CROPS
+    if out.is_relative_to(folder) or folder.is_relative_to(crops) or crops.is_relative_to(folder):
+        raise OutputError(f"{out}: overlaps with the data set's own folder, which is never written to; choose another")
+    if (out / MANIFEST_NAME).exists():  # its rows must not come to name the crops of another data set
+        raise OutputError(f"{out}: holds a prepared data set already; remove it first, or choose another folder")
+
+
 def _prepare_one(sample: Sample, target: Path, detector: Detector, spec: CropSpec) -> _Prepared:
     row: dict[str, Any] = {"source_path": sample.path, "age": sample.age, "gender": sample.gender, "race": sample.race}
     row["subject"] = sample.subject
@@ -96,13 +104,13 @@ def _prepare_one(sample: Sample, target: Path, detector: Detector, spec: CropSpe
         image = read_image(sample.path)
     except ImageError:
         return _Prepared({**row, "removed": "unreadable"})
-    face = main_face(detector.detect(image), image.shape[1], image.shape[0])
-    if face is None:
-        return _Prepared({**row, "removed": "no face"})
     try:
+        face = main_face(detector.detect(image), image.shape[1], image.shape[0])
+        if face is None:
+            return _Prepared({**row, "removed": "no face"})
         crop = align(image, face.landmarks, spec)
-    except ValueError:  # landmarks that all lie on one point
-        return _Prepared({**row, "removed": "no face"})
+    except Exception:  # whatever a detector makes of one picture, the others go on
+        return _Prepared({**row, "removed": "detector failed"})
     _write_jpeg(crop, target)
     row |= {"path": target, "box": face.box, "landmarks": face.landmarks.ravel(), "score": face.score}
     return _Prepared(row, thumbprint(crop))

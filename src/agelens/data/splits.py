@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Final
 
 import cv2
@@ -54,12 +55,12 @@ def group_duplicates(thumbprints: npt.NDArray[np.float32], threshold: float = SA
 def assign_split(
     ages: npt.NDArray[np.floating[Any]], groups: npt.NDArray[np.int32], *, val_share: float, seed: int
 ) -> npt.NDArray[np.str_]:
-    """ "train" or "val" for each sample: stratified by decade of age, whole groups on one side.
+    """Which samples are "train" and which "val": stratified by decade of age, whole groups on one side.
 
     Args:
         ages: (N,) years.
         groups: (N,) numbers; samples that share one stay together.
-        val_share: share of the samples to hold back, above 0 and at most 0.5; rounded to one part in n.
+        val_share: share of the samples to hold back, above 0 and at most 0.5; met to within a hundredth.
         seed: the same seed gives the same split.
 
     Returns:
@@ -71,13 +72,15 @@ def assign_split(
     if not 0 < val_share <= 0.5:
         raise ValueError(f"val_share is {val_share}; it must be above 0 and at most 0.5")
     parts = round(1 / val_share)
+    if abs(1 / parts - val_share) > 0.01:  # not one part in n: several of twenty
+        parts = 20
     if len(np.unique(groups)) < parts:
         raise ValueError(f"{len(np.unique(groups))} different pictures cannot be split into {parts} parts")
     decades = np.minimum(ages // 10, 9).astype(int)
     counts = np.bincount(decades)
     decades[counts[decades] < parts] = counts.argmax()  # too few to be in every part: stratified with the commonest
     folds = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
-    _, held_back = next(folds.split(np.zeros(len(ages)), decades, groups))
     split = np.full(len(ages), "train")
-    split[held_back] = "val"
+    for _, held_back in islice(folds.split(np.zeros(len(ages)), decades, groups), round(val_share * parts)):
+        split[held_back] = "val"
     return split

@@ -122,14 +122,13 @@ def _group_figures(predictions: Predictions, chosen: npt.NDArray[np.bool_], mass
     intervals = ages.interval(predictions.age_probs[chosen], mass)
     labels = predictions.rows["gender"].to_numpy(dtype=object)[chosen]
     known = pd.notna(labels)
-    right = predictions.gender[chosen][known] == labels[known]
     return {
         "faces": int(chosen.sum()),
         "mae": metrics.mae(age, true),
         "rmse": metrics.rmse(age, true),
         "bias": metrics.bias(age, true),
         "cs5": metrics.cumulative_score(age, true, 5),
-        "gender_accuracy": float(right.mean()) if known.any() else None,
+        "gender_accuracy": metrics.accuracy(predictions.gender[chosen][known], labels[known]) if known.any() else None,
         "coverage": metrics.coverage(intervals, np.clip(true, 0, ages.MAX_AGE)),
         "interval_width": float(np.diff(intervals, axis=1).mean()),
     }

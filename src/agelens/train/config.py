@@ -86,7 +86,7 @@ class HeadConfig(_Section):
 
 
 class OptimConfig(_Section):
-    """How it is learnt: AdamW under a one-cycle schedule, weights averaged over the last thousand or so steps.
+    """How it is learnt: AdamW under a one-cycle schedule, weights averaged over the last steps.
 
     Attributes:
         lr: the schedule's highest learning rate.
@@ -138,7 +138,7 @@ def read_config(path: Path) -> TrainConfig:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: wanted sections like 'data:' and 'backbone:', found {type(raw).__name__}")

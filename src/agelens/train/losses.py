@@ -11,7 +11,16 @@ from agelens.train.config import HeadConfig
 from agelens.train.dataset import NO_GENDER
 from agelens.train.network import Logits
 
-__all__ = ["AgeGenderLoss"]
+__all__ = ["AgeGenderLoss", "expected_age"]
+
+
+def expected_age(logits: torch.Tensor) -> torch.Tensor:
+    """Mean of the age distribution: (N, 101) logits → (N,) years, in float32 whatever the precision around it.
+
+    Not a matrix product: autocast would round its 101 terms to bf16, and the age to a quarter of a year.
+    """
+    axis = torch.arange(ages.NUM_BINS, device=logits.device, dtype=torch.float32)
+    return (logits.float().softmax(dim=1) * axis).sum(dim=1)
 
 
 class AgeGenderLoss(nn.Module):
@@ -30,7 +39,6 @@ class AgeGenderLoss(nn.Module):
         self.config = config
         labels = torch.from_numpy(ages.soft_labels(ages.axis(), config.label_deviation)).float()
         self.register_buffer("labels", labels, persistent=False)
-        self.register_buffer("axis", torch.from_numpy(ages.axis()).float(), persistent=False)
 
     def forward(self, logits: Logits, age: torch.Tensor, gender: torch.Tensor) -> torch.Tensor:
         """Logits, ages (N,) in years and genders (N,) → a scalar."""
@@ -38,8 +46,7 @@ class AgeGenderLoss(nn.Module):
         labels = self.labels[age.round().long()]  # type: ignore[index]  # buffers are tensors
         age_logits = logits.age.float()
         loss = functional.cross_entropy(age_logits, labels)
-        expected = age_logits.softmax(dim=1) @ self.axis  # type: ignore[operator]
-        loss = loss + self.config.l1_weight * functional.l1_loss(expected, age)
+        loss = loss + self.config.l1_weight * functional.l1_loss(expected_age(logits.age), age)
         known = gender != NO_GENDER
         if known.any():
             loss = loss + self.config.gender_weight * functional.cross_entropy(

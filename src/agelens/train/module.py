@@ -8,11 +8,10 @@ import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
-from agelens import ages
 from agelens.errors import ConfigError
 from agelens.train.config import TrainConfig
 from agelens.train.dataset import NO_GENDER, Batch
-from agelens.train.losses import AgeGenderLoss
+from agelens.train.losses import AgeGenderLoss, expected_age
 from agelens.train.network import AgeNetwork
 
 __all__ = ["AgeModule"]
@@ -47,8 +46,7 @@ class AgeModule(lightning.LightningModule):
         """Mean absolute error in years and gender accuracy, of the averaged weights."""
         # not through the compiled call: the last batch's size would have it compiled again
         logits = self.network.forward(batch["crop"])
-        axis = torch.from_numpy(ages.axis()).to(logits.age)
-        errors = (logits.age.softmax(dim=1) @ axis - batch["age"]).abs()
+        errors = (expected_age(logits.age) - batch["age"]).abs()
         self.log("val_mae", errors.mean(), batch_size=len(errors), prog_bar=True)
         known = batch["gender"] != NO_GENDER
         if known.any():

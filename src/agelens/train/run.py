@@ -12,10 +12,11 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,7 +26,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 
 from agelens.data.manifest import Manifest, read_manifest
-from agelens.errors import ConfigError, DataError
+from agelens.errors import AgelensError, ConfigError, DataError
 from agelens.faces.align import CropSpec
 from agelens.files import make_folder, write_text
 from agelens.train.config import TrainConfig, read_config, write_config
@@ -42,7 +43,14 @@ BEST: Final = "checkpoints/best.ckpt"
 LAST: Final = "checkpoints/last.ckpt"
 
 
-def train(config: TrainConfig, out: Path, *, resume: bool = False, progress: bool = True) -> None:
+def train(
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    report: Callable[[Mapping[str, float]], None] = lambda figures: None,
+) -> None:
     """Train a network and leave the run in ``out``.
 
     Args:
@@ -50,6 +58,7 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, progress: boo
         out: the run's folder.
         resume: go on from the last finished epoch of a run that was cut off.
         progress: show a progress bar.
+        report: called after every epoch with its line of ``metrics.csv``.
 
     Raises:
         ConfigError: the configuration does not fit the machine or the run in ``out``, or lets the loss grow beyond
@@ -65,12 +74,14 @@ def train(config: TrainConfig, out: Path, *, resume: bool = False, progress: boo
     val_set = CropDataset(manifest, "val", plain_transform(manifest.crop, crop))
     if len(train_set) < 2:
         raise DataError(f"{manifest.folder}: {len(train_set)} sample to train on; at least 2 are needed")
+    if config.compile and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        raise ConfigError("compile: true needs a C++ compiler and there is none; install g++, or set compile: false")
     module = AgeModule(build_network(config.backbone, config.input.size), config)
     make_folder(out)
     write_config(config, out / CONFIG)
     batch = {"batch_size": config.data.batch_size, "workers": config.data.workers}
-    with _quiet(), _interruptible():
-        trainer = _trainer(config, out, progress)
+    with _quiet(), _interruptible(), _plain_errors():
+        trainer = _trainer(config, _MetricsFile(out / METRICS, report), out, progress)
         trainer.fit(
             module,
             make_loader(train_set, shuffle=True, **batch),
@@ -125,8 +136,9 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
 class _MetricsFile(Callback):
     """Writes the figures of every epoch to a CSV file, the whole file at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, report: Callable[[Mapping[str, float]], None]) -> None:
         self._path = path
+        self._report = report
         self._rows: list[dict[str, float]] = []
 
     def state_dict(self) -> dict[str, list[dict[str, float]]]:
@@ -143,15 +155,16 @@ class _MetricsFile(Callback):
         writer.writeheader()
         writer.writerows(self._rows)
         write_text(self._path, text.getvalue())
+        self._report(self._rows[-1])
 
 
-def _trainer(config: TrainConfig, out: Path, progress: bool) -> lightning.Trainer:
+def _trainer(config: TrainConfig, metrics: _MetricsFile, out: Path, progress: bool) -> lightning.Trainer:
     folder = (out / BEST).parent.absolute()
     best = ModelCheckpoint(folder, Path(BEST).stem, monitor="val_mae", enable_version_counter=False)
     # not save_last=True: that one is written only in epochs that were better than all before
     last = ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False)
     callbacks: list[Callback] = [
-        _MetricsFile(out / METRICS),
+        metrics,
         EMAWeightAveraging(decay=config.optim.ema_decay),
         best,
         last,
@@ -202,6 +215,16 @@ def _interruptible() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from stop
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """A loader's process hands an error over with its whole traceback as the message: leave the last line of it."""
+    try:
+        yield
+    except AgelensError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
 
 
 @contextmanager

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from agelens.data.sources.sample import Sample
 from agelens.data.sources.utkface import read_utkface
 from agelens.errors import DataError
 
-__all__ = ["SOURCES", "Sample", "read_source"]
+__all__ = ["SOURCES", "Sample", "Source", "read_source"]
 
-SOURCES: Final[Mapping[str, Callable[[Path], Iterator[Sample]]]] = {"utkface": read_utkface}
+
+class Source(NamedTuple):
+    """A data set: ``read`` gives the samples in a folder of it, ``terms`` say what it may be used for."""
+
+    read: Callable[[Path], Iterator[Sample]]
+    terms: str
+
+
+SOURCES: Final[Mapping[str, Source]] = {"utkface": Source(read_utkface, "non-commercial research")}
 
 
 def read_source(name: str, folder: Path) -> list[Sample]:
@@ -25,4 +33,4 @@ def read_source(name: str, folder: Path) -> list[Sample]:
         raise DataError(f"no source {name!r}; there are: {', '.join(SOURCES)}")
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; wanted the data set {name!r} as it is distributed")
-    return list(SOURCES[name](folder))
+    return list(SOURCES[name].read(folder))
