@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from agelens.bundle import FORMAT, Bundle, Card, dump_card, parse_card
+from agelens.bundle import FORMAT, Bundle, Card, Output, dump_card, parse_card
 from agelens.errors import BundleError
 from agelens.faces.align import CropSpec
 
@@ -63,6 +63,31 @@ def test_flip_averages_each_crop_with_its_mirror_image(
     assert np.abs(plain[0] - mirrored[0]).max() > 0.05
     np.testing.assert_allclose(output.age_probs, (plain[0] + mirrored[0]) / 2, atol=1e-4)
     np.testing.assert_allclose(output.gender_probs, (plain[1] + mirrored[1]) / 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_many_crops_at_once_are_the_same_as_one_by_one(flip: bool, make_bundle: MakeBundle) -> None:
+    bundle, crops = Bundle.load(make_bundle(flip=flip)), _crops(150)
+    crops[:, :, :8] //= 2
+    together, single = bundle.run(crops), [bundle.run(crop[None]) for crop in crops]
+    for whole, parts in zip(together, zip(*single, strict=True), strict=True):
+        assert whole.dtype == np.float32
+        np.testing.assert_allclose(whole, np.concatenate(parts), atol=1e-6)
+
+
+def test_the_network_never_gets_more_than_64_crops_at_once(
+    make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    run_once = Bundle._run_once
+
+    def counted(self: Bundle, crops: Pixels) -> Output:
+        counts.append(len(crops))
+        return run_once(self, crops)
+
+    monkeypatch.setattr(Bundle, "_run_once", counted)
+    assert len(Bundle.load(make_bundle()).run(_crops(150)).age_probs) == 150
+    assert counts == [64, 64, 22]
 
 
 def test_the_card_comes_back(make_bundle: MakeBundle, card: Card) -> None:

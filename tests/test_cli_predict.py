@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
 import re
 import struct
 import subprocess
@@ -170,11 +172,15 @@ def test_annotate_writes_a_copy_of_each_photo_with_its_faces(
     predict: Run, photo: Path, blank: Path, tmp_path: Path
 ) -> None:
     assert predict("--annotate", tmp_path / "seen", photo, blank).status == 0
-    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == ["blank.png.jpg", "portrait.jpg"]
-    drawn, original = read_image(tmp_path / "seen" / "portrait.jpg"), read_image(photo)
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == [
+        "blank.png.annotated.jpg",
+        "portrait.annotated.jpg",
+    ]
+    drawn, original = read_image(tmp_path / "seen" / "portrait.annotated.jpg"), read_image(photo)
     assert drawn.shape == original.shape
     assert np.abs(drawn.astype(int) - original).max() > 100
-    assert np.abs(read_image(tmp_path / "seen" / "blank.png.jpg").astype(int) - read_image(blank)).max() < 8
+    empty = read_image(tmp_path / "seen" / "blank.png.annotated.jpg")
+    assert np.abs(empty.astype(int) - read_image(blank)).max() < 8
 
 
 def test_annotate_keeps_photos_of_the_same_name_apart(predict: Run, blank: Path, tmp_path: Path) -> None:
@@ -185,24 +191,125 @@ def test_annotate_keeps_photos_of_the_same_name_apart(predict: Run, blank: Path,
             (folder / name).write_bytes(blank.read_bytes())
     assert predict("--annotate", tmp_path / "seen", *folders).status == 0
     written = sorted(str(path.relative_to(tmp_path / "seen")) for path in (tmp_path / "seen").rglob("*.jpg"))
-    names = ["a.png-2.jpg", "a.png-3.jpg", "a.png.jpg"]
+    names = ["a.png-2.annotated.jpg", "a.png-3.annotated.jpg", "a.png.annotated.jpg"]
     assert written == [*names, *(f"sub/{name}" for name in names)]
 
 
 def test_annotate_never_writes_over_a_photo_that_was_given(predict: Run, photo: Path) -> None:
+    given = photo.with_name("portrait.annotated.jpg")
+    given.write_bytes(photo.read_bytes())
+    result = predict("--annotate", photo.parent, photo, given)
+    _assert_one_complaint(result, 2, given, "is one of the photos; choose another folder")
+    assert result.out == ""
+    assert given.read_bytes() == photo.read_bytes()
+
+
+def test_annotate_into_the_photos_own_folder_leaves_the_photo(predict: Run, photo: Path) -> None:
     before = photo.read_bytes()
-    _assert_one_complaint(predict("--annotate", photo.parent, photo), 2, photo, "choose another folder")
+    assert predict("--annotate", photo.parent, photo).status == 0
     assert photo.read_bytes() == before
+    assert photo.with_name("portrait.annotated.jpg").is_file()
+
+
+def test_annotate_again_writes_the_copies_again_and_copies_no_copy(predict: Run, photo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "holidays"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "sub/b.jpg"):
+        (folder / name).write_bytes(photo.read_bytes())
+    for _ in range(2):
+        result = predict("--annotate", folder / "seen", "--json", folder)
+        assert (result.status, result.err) == (0, "")
+        assert [line["path"] for line in result.json] == [str(folder / "a.jpg"), str(folder / "sub/b.jpg")]
+    written = sorted(str(path.relative_to(folder)) for path in (folder / "seen").rglob("*.*"))
+    assert written == ["seen/a.annotated.jpg", "seen/sub/b.annotated.jpg"]
+
+
+def test_annotate_leaves_an_unrelated_photo_in_its_folder(predict: Run, photo: Path, tmp_path: Path) -> None:
+    unrelated = tmp_path / "seen" / photo.name
+    unrelated.parent.mkdir()
+    Image.new("RGB", (9, 9)).save(unrelated)
+    before = unrelated.read_bytes()
+    assert predict("--annotate", unrelated.parent, photo).status == 0
+    assert unrelated.read_bytes() == before
+
+
+def _obstruct(kind: str, photo: Path, folder: Path) -> Path:
+    """A photo of which no copy can be written."""
+    path = folder / f"{kind}.png"
+    with Image.open(photo) as image:
+        (Image.new("RGB", (70_000, 8)) if kind == "wide" else image).save(path)
+    if kind == "obstacle":
+        (folder / "seen" / "obstacle.png.annotated.jpg" / "inside").mkdir(parents=True)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["wide", "obstacle"])
+def test_a_copy_that_cannot_be_written_is_named_and_the_rest_is_done(
+    kind: str, predict: Run, photo: Path, tmp_path: Path
+) -> None:
+    bad = _obstruct(kind, photo, tmp_path)
+    result = predict("--annotate", tmp_path / "seen", "--csv", tmp_path / "a.csv", bad, photo)
+    complaints = [line for line in result.complaints if line.startswith("error: ")]
+    assert result.status == 1
+    assert len(complaints) == 1, result.err
+    assert f"{kind}.png.annotated.jpg: " in complaints[0]
+    assert "unexpected" not in result.err
+    assert (tmp_path / "seen" / "portrait.annotated.jpg").is_file()
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert [(row["path"], row["error"]) for row in csv.DictReader(file)] == [(str(bad), ""), (str(photo), "")]
+    assert f"{photo} " in result.out
+
+
+def test_names_as_long_as_they_can_be_are_written(predict: Run, photo: Path, tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 241 + ".jpg")
+    photo.rename(long)
+    table = tmp_path / ("y" * 251 + ".csv")
+    assert predict("--annotate", tmp_path / "seen", "--csv", table, long).status == 0
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == ["x" * 241 + ".annotated.jpg"]
+    assert table.read_text().startswith("path,")
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["itself", "by a link"])
+def test_csv_never_writes_over_a_photo(link: bool, predict: Run, photo: Path, tmp_path: Path) -> None:
+    before, target = photo.read_bytes(), photo
+    if link:
+        target = tmp_path / "a.csv"
+        target.symlink_to(photo)
+    result = predict("--csv", target, "--json", photo)
+    _assert_one_complaint(result, 2, target, "is one of the inputs")
+    assert result.out == ""
+    assert photo.read_bytes() == before
+
+
+def test_csv_never_writes_over_the_model(run: Run, photo: Path, make_bundle: MakeBundle) -> None:
+    model = make_bundle()
+    before = model.read_bytes()
+    result = run("predict", "--model", model, "--csv", model, photo)
+    _assert_one_complaint(result, 2, model, "is one of the inputs")
+    assert result.out == ""
+    assert model.read_bytes() == before
+
+
+def test_a_photo_that_is_a_link_to_itself_is_named_and_the_rest_is_done(
+    predict: Run, photo: Path, tmp_path: Path
+) -> None:
+    loop = tmp_path / "loop.jpg"
+    loop.symlink_to(loop)
+    result = predict("--csv", tmp_path / "a.csv", "--annotate", tmp_path / "seen", loop, photo)
+    _assert_one_complaint(result, 1, loop)
+    assert (tmp_path / "seen" / "portrait.annotated.jpg").is_file()
 
 
 def test_annotate_never_writes_over_a_photo_of_another_folder(predict: Run, photo: Path, tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for folder in (one, other):
         folder.mkdir()
-        (folder / "a.jpg").write_bytes(photo.read_bytes())
+    (one / "a.jpg").write_bytes(photo.read_bytes())
+    (other / "a.annotated.jpg").write_bytes(photo.read_bytes())
     (tmp_path / "link").symlink_to(other)
-    _assert_one_complaint(predict("--annotate", tmp_path / "link", one, other / "a.jpg"), 2, "link/a.jpg")
-    assert (other / "a.jpg").read_bytes() == photo.read_bytes()
+    result = predict("--annotate", tmp_path / "link", one, other / "a.annotated.jpg")
+    _assert_one_complaint(result, 2, "link/a.annotated.jpg")
+    assert (other / "a.annotated.jpg").read_bytes() == photo.read_bytes()
 
 
 def test_cropped_takes_the_whole_image_where_no_face_is_found(predict: Run, blank: Path) -> None:
@@ -285,7 +392,7 @@ def test_all_bad_photos_are_named(predict: Run, photo: Path, tmp_path: Path) -> 
     assert result.status == 1
     assert len(result.complaints) == len(bad)
     assert all(any(str(path) in line for line in result.complaints) for path in bad)
-    assert [path.name for path in (tmp_path / "seen").iterdir()] == ["portrait.jpg"]
+    assert [path.name for path in (tmp_path / "seen").iterdir()] == ["portrait.annotated.jpg"]
     assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + len(bad) + 1
 
 
@@ -368,7 +475,7 @@ def test_strange_file_names_are_shown_as_they_are_or_with_question_marks(
     result = predict("--annotate", tmp_path / "seen", "--csv", tmp_path / "a.csv", path)
     assert (result.status, result.err) == (0, "")
     assert f"/{shown} " in result.out
-    assert (tmp_path / "seen" / path.name).is_file()
+    assert (tmp_path / "seen" / f"{path.stem}.annotated.jpg").is_file()
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
         (row,) = csv.DictReader(file)
     assert row["path"] == str(path).encode("utf-8", "backslashreplace").decode()
@@ -482,7 +589,7 @@ def _base_install(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", sorted(set(cli.COMMANDS) - {"predict"}))
 @pytest.mark.parametrize("argument", ["--help", "a"])
 def test_a_command_whose_packages_are_missing_names_the_install_line(name: str, argument: str, run: Run) -> None:
-    _assert_one_complaint(run(name, argument), 2, "not installed", "pip install 'agelens[train]'")
+    _assert_one_complaint(run(name, argument), 2, "not installed", "pip install '.[train]'")
 
 
 def test_the_package_that_is_missing_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,6 +624,32 @@ def test_a_reader_that_has_seen_enough_is_no_failure(make_bundle: MakeBundle, bl
         os.close(write)
     assert done.returncode == 0
     assert done.stderr == b""
+
+
+def _read_terminal(master: int) -> bytes:
+    """All that is written to a terminal until no one holds it any more; closes it."""
+    parts = []
+    with contextlib.suppress(OSError):  # so Linux says that this is the end
+        while part := os.read(master, 4096):
+            parts.append(part)
+    os.close(master)
+    return b"".join(parts)
+
+
+def test_results_go_into_a_file_while_the_bar_is_on_a_terminal(
+    make_bundle: MakeBundle, blank: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", "from agelens.cli import main; main()"]
+    command += ["predict", "--json", "--model", str(make_bundle()), str(blank)]
+    master, terminal = pty.openpty()
+    with (tmp_path / "lines").open("wb") as file:
+        running = subprocess.Popen(command, stdout=file, stderr=terminal, env=os.environ | {"TERM": "xterm"})
+    os.close(terminal)
+    shown = _read_terminal(master)
+    assert running.wait(timeout=60) == 0
+    assert b"photos" in shown  # the bar was there
+    assert b"faces" not in shown
+    assert json.loads((tmp_path / "lines").read_text())["path"] == str(blank)
 
 
 def test_photos_are_the_same_from_every_format(predict: Run, photo: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def _grey(width: int, height: int) -> Pixels:
 
 
 def test_the_label_says_age_interval_and_gender() -> None:
-    assert label(_face((0, 0, 1, 1))) == "34 (28–41) female"
+    assert label(_face((0, 0, 1, 1))) == "34 (28-41) female"
 
 
 def test_only_the_box_and_the_label_differ() -> None:

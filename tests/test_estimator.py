@@ -265,10 +265,58 @@ def test_sources_that_fail_end_the_iteration_and_leave_no_threads(
     assert threading.active_count() == before
 
 
+class FailingDetector:
+    """Fails, or finds landmarks that coincide, in pictures less than 60 pixels wide."""
+
+    def __init__(self, sound: Detection, fault: Exception | None) -> None:
+        self._sound, self._fault = sound, fault
+
+    def detect(self, image: Pixels) -> list[Detection]:
+        if image.shape[1] >= 60:
+            return [self._sound]
+        if self._fault:
+            raise self._fault
+        return [Detection(self._sound.box, np.full((5, 2), 9, np.float32), 0.9)]
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("no luck"), KeyError("x"), MemoryError(), None], ids=repr)
+def test_photos_go_on_past_one_that_the_detector_fails_on(
+    fault: Exception | None, make_bundle: MakeBundle, make_detection: MakeDetection, photos: list[Path]
+) -> None:
+    detector = FailingDetector(make_detection(30, 40, 30), fault)
+    estimator = AgeEstimator.load(make_bundle(), detector=detector)
+    good, bad, also_good = estimator.photos(photos[:3])
+    assert (good.error, also_good.error) == (None, None)
+    assert [len(photo.faces) for photo in (good, bad, also_good)] == [1, 0, 1]
+    assert isinstance(bad.error, ImageError)
+    assert str(bad.error).startswith(f"{photos[1]}: the face detector failed (")
+    assert (bad.width, bad.height) == (10, 80)
+    with pytest.raises(ImageError, match="the face detector failed"):
+        estimator.predict(photos[1])
+
+
+@pytest.mark.parametrize("kind", ["bytes", "array", "pil"])
+def test_a_source_that_is_no_path_has_none_in_its_dictionary(
+    kind: str, estimator: AgeEstimator, photos: list[Path], make_image: MakeImage
+) -> None:
+    pixels = make_image(70, 80)
+    source = {"bytes": photos[0].read_bytes(), "array": pixels, "pil": Image.fromarray(pixels)}[kind]
+    (photo,) = estimator.photos([source])
+    assert json.loads(json.dumps(photo.to_dict()))["path"] is None
+
+
+@pytest.mark.parametrize("source", ["photo.jpg", Path("photo.jpg"), b"photo"], ids=repr)
+def test_one_source_where_several_are_wanted_is_refused(source: Any, estimator: AgeEstimator) -> None:
+    with pytest.raises(TypeError, match=r"for one photo there is predict\(\)"):
+        estimator.photos(source)
+    with pytest.raises(TypeError, match=r"for one photo there is predict\(\)"):
+        next(estimator.predict_many(source))
+
+
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"workers": 0}, {"batch_size": -3}])
 def test_batches_and_workers_below_one_are_refused(options: dict[str, int], estimator: AgeEstimator) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        list(estimator.photos([], **options))  # type: ignore[arg-type]
+        estimator.photos([], **options)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 1"):
         list(estimator.predict_many([], **options))  # type: ignore[arg-type]
 

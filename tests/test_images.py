@@ -217,6 +217,26 @@ def test_a_pil_image_stays_usable() -> None:
     assert image.getpixel((12, 0)) == (120, 0, 60)
 
 
+@pytest.mark.parametrize("orientation", [None, 1, 6])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_a_pil_image_is_not_changed(orientation: int | None, mode: str) -> None:
+    image = Image.fromarray(_picture()).convert(mode)
+    if orientation is not None:
+        image.getexif()[274] = orientation
+    before = image.copy()
+    assert read_image(image).shape == ((24, 16, 3) if orientation == 6 else (16, 24, 3))
+    assert (image.mode, image.size, image.getexif().get(274)) == (mode, before.size, orientation)
+    assert image.tobytes() == before.tobytes()
+
+
+def test_pixels_of_a_pil_image_are_copied() -> None:
+    image = Image.fromarray(_picture())
+    assert not np.shares_memory(read_image(image), np.asarray(image))
+    read = read_image(image)
+    image.paste((0, 0, 0), (0, 0, 24, 16))
+    np.testing.assert_array_equal(read, _picture())
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_float_arrays_are_read_as_0_to_1(dtype: Any) -> None:
     read = read_image(np.array([[[0, 0.5, 1]]], dtype))
@@ -233,6 +253,11 @@ def test_not_a_number_becomes_black() -> None:
 
 def test_uint16_arrays_become_8_bit() -> None:
     assert read_image(np.array([[[0, 32896, 65535]]], np.uint16)).tolist() == [[[0, 128, 255]]]
+
+
+@pytest.mark.parametrize("dtype", [">u2", "<u2"])
+def test_uint16_arrays_of_either_byte_order_are_read(dtype: str) -> None:
+    assert read_image(np.array([[[0, 32896, 65535]]], dtype)).tolist() == [[[0, 128, 255]]]
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (5, 4, 1)])
@@ -333,6 +358,18 @@ def test_too_large_says_so(name: str) -> None:
 def test_bytes_are_refused_as_bytes() -> None:
     assert _refusal(b"").startswith("bytes: empty")
     assert _refusal(b"nonsense").startswith("bytes: not an image")
+
+
+def test_too_little_memory_says_so_and_not_that_the_photo_is_damaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def starved(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    path = tmp_path / "a.png"
+    path.write_bytes(FILES["PNG"])
+    monkeypatch.setattr(Image.Image, "load", starved)
+    assert _refusal(path) == f"{path}: too little memory for 96 x 64 pixels; scale it down first"
 
 
 @pytest.mark.parametrize("kind", ["bytes", "array", "pil"])

@@ -92,7 +92,7 @@ def test_every_error_comes_from_the_root() -> None:
 def test_a_missing_extra_is_an_import_error_that_names_the_install_line() -> None:
     error = errors.MissingExtraError("train", "torch")
     assert isinstance(error, ImportError)
-    assert str(error) == "this needs 'torch', which is not installed: pip install 'agelens[train]'"
+    assert str(error) == "this needs 'torch', which is not installed: in agelens's checkout, pip install '.[train]'"
 
 
 def test_the_base_install_imports_nothing_heavy() -> None:

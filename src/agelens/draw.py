@@ -18,9 +18,9 @@ INK: Final = (255, 255, 255)
 
 
 def label(face: Face) -> str:
-    """What is written at a face: ``"34 (28–41) female"``."""
+    """What is written at a face: ``"34 (28-41) female"``."""
     low, high = face.interval
-    return f"{face.age:.0f} ({low:.0f}–{high:.0f}) {face.gender}"
+    return f"{face.age:.0f} ({low:.0f}-{high:.0f}) {face.gender}"
 
 
 def draw_faces(image: npt.NDArray[np.uint8], faces: Iterable[Face]) -> npt.NDArray[np.uint8]:
@@ -28,7 +28,7 @@ def draw_faces(image: npt.NDArray[np.uint8], faces: Iterable[Face]) -> npt.NDArr
     canvas = Image.fromarray(image)
     draw = ImageDraw.Draw(canvas)
     side = max(canvas.size)
-    line = max(1, round(side / 400))
+    line = max(2, round(side / 400))
     for face in faces:
         draw.rectangle(face.box, outline=COLOUR, width=line)
         _write_label(draw, face, line, canvas.size)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agelens.errors import OutputError
 
-__all__ = ["atomic_path", "check_file", "make_folder", "write_text"]
+__all__ = ["atomic_path", "check_file", "make_folder", "real_path", "write_text"]
 
 
 @contextlib.contextmanager
@@ -21,11 +21,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the file cannot be written there.
     """
-    path = path.resolve() if path.is_symlink() else path
+    path = real_path(path) if path.is_symlink() else path
     temporary = path.with_name(f".agelens-{secrets.token_hex(6)}.tmp")
     try:
-        if path.exists() and not path.is_file():  # to replace a device or a pipe by a file would break it
-            raise OutputError(f"{path}: is there already and no regular file; choose another name")
+        _check_regular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
@@ -54,10 +53,7 @@ def check_file(path: Path) -> None:
     """
     make_folder(path.parent)
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise OutputError(f"{path}: is there already and no regular file; choose another name")
-    except FileNotFoundError:
-        pass
+        _check_regular(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
@@ -76,3 +72,14 @@ def make_folder(path: Path) -> Path:
     except OSError as error:
         raise OutputError(f"{path}: no folder that can be written in: {error.strerror or error}") from error
     return path
+
+
+def real_path(path: Path) -> Path:
+    """The path with every link followed; one that leads in a circle stays, where ``Path.resolve`` would raise."""
+    return Path(os.path.realpath(path))
+
+
+def _check_regular(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.stat().st_mode):  # to replace a device or a pipe by a file would break it
+            raise OutputError(f"{path}: is there already and no regular file; choose another name")

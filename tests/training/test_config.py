@@ -138,6 +138,7 @@ def test_all_faults_are_named_at_once(read: Callable[[Any], TrainConfig]) -> Non
         ("data: [unclosed", "not YAML"),
         ("data:\n\t- tab", "not YAML"),
         ("!!python/object/apply:os.system ['true']", "not YAML"),
+        ("[" * 5000, "not YAML"),
         ("- data\n- backbone\n", "wanted sections like 'data:' and 'backbone:', found list"),
         ("just words", "wanted sections like 'data:' and 'backbone:', found str"),
         ("", "wanted sections like 'data:' and 'backbone:', found NoneType"),

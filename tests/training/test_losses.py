@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from agelens.train.config import HeadConfig
 from agelens.train.dataset import NO_GENDER
-from agelens.train.losses import AgeGenderLoss
+from agelens.train.losses import AgeGenderLoss, expected_age
 from agelens.train.network import Logits
 
 Floats = npt.NDArray[np.float64]
@@ -95,3 +95,19 @@ def test_bf16_logits_are_summed_in_float32(logits: Logits) -> None:
     assert loss.dtype == torch.float32
     again = _reference(Logits(half.age.float(), half.gender.float()), np.full(6, 30.0), np.zeros(6, int), HeadConfig())
     assert loss.item() == pytest.approx(again, rel=1e-4)
+
+
+def test_expected_age_is_exact_where_the_rest_is_bf16(logits: Logits) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        age = expected_age(logits.age)
+    assert age.dtype == torch.float32
+    assert torch.equal(age, expected_age(logits.age))
+    wanted = softmax(logits.age.detach().double().numpy(), axis=1) @ AXIS
+    assert age.detach().numpy() == pytest.approx(wanted, abs=1e-4)
+
+
+def test_loss_is_exact_where_the_rest_is_bf16(logits: Logits) -> None:
+    loss, age, gender = AgeGenderLoss(HeadConfig(l1_weight=5.0)), torch.full((6,), 33.3), torch.tensor([0, 1] * 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = loss(logits, age, gender)
+    assert half.item() == pytest.approx(loss(logits, age, gender).item(), rel=1e-6)

@@ -126,6 +126,11 @@ def test_missing_file_names_the_command_that_makes_one(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="File name too long"):
+        read_manifest(tmp_path / ("x" * 300))
+
+
 @pytest.mark.parametrize("content", [b"", b"path,age\n1.jpg,3\n", b"PAR1" + bytes(50) + b"PAR1"])
 def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "manifest.parquet"

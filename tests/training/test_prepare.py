@@ -183,7 +183,63 @@ def test_a_face_whose_landmarks_coincide_is_removed_not_fatal(
             return [sound] if image.any() else [broken]
 
     table = prepare("utkface", mixed_folder, tmp_path / "out", detector=Broken(), crop=SPEC).table
-    assert table.set_index("source_path")["removed"]["50_0_0_20180101000000001.jpg"] == "no face"
+    assert table.set_index("source_path")["removed"]["50_0_0_20180101000000001.jpg"] == "detector failed"
+    assert table["removed"].isna().sum() == 41
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("no luck"), cv2.error("no luck"), KeyError("x")], ids=repr)
+def test_a_picture_that_the_detector_fails_on_is_removed_not_fatal(
+    fault: Exception, mixed_folder: Path, tmp_path: Path, detector: FixedDetector
+) -> None:
+    class Failing:
+        def detect(self, image: Picture) -> list[Detection]:
+            if image.any():
+                return detector.detect(image)
+            raise fault
+
+    table = prepare("utkface", mixed_folder, tmp_path / "out", detector=Failing(), crop=SPEC).table
+    assert table.set_index("source_path")["removed"]["50_0_0_20180101000000001.jpg"] == "detector failed"
+    assert table["removed"].isna().sum() == 41
+
+
+def test_a_folder_with_a_manifest_is_refused_and_left_as_it_is(
+    faces_folder: Path, tmp_path: Path, detector: FixedDetector
+) -> None:
+    out = tmp_path / "out"
+    prepare("utkface", faces_folder, out, detector=detector, crop=SPEC)
+    before = _contents(out)
+    with pytest.raises(OutputError, match=f"{out}: holds a prepared data set already"):
+        prepare("utkface", faces_folder, out, detector=detector, crop=CropSpec(64, 0.0))
+    assert _contents(out) == before
+
+
+@pytest.mark.parametrize(
+    ("folder", "out"),
+    [
+        ("set", "set"),
+        ("set", "set/out"),
+        ("out/crops", "out"),
+        ("out/crops/set", "out"),
+        ("set", "link"),
+        ("set/crops", "set/crops"),
+    ],
+)
+def test_output_that_overlaps_with_the_data_set_is_refused(
+    folder: str, out: str, faces_folder: Path, tmp_path: Path, detector: FixedDetector
+) -> None:
+    shutil.copytree(faces_folder, tmp_path / folder)
+    if out == "link":
+        (tmp_path / "link").symlink_to(tmp_path / "set")
+    before = _contents(tmp_path)
+    with pytest.raises(OutputError, match="overlaps with the data set's own folder"):
+        prepare("utkface", tmp_path / folder, tmp_path / out, detector=detector, crop=SPEC)
+    assert _contents(tmp_path) == before
+
+
+def test_a_data_set_beside_the_crops_is_no_overlap(faces_folder: Path, tmp_path: Path, detector: FixedDetector) -> None:
+    shutil.copytree(faces_folder, tmp_path / "out/UTKFace")
+    made = prepare("utkface", tmp_path / "out/UTKFace", tmp_path / "out", detector=detector, crop=SPEC)
+    assert len(made.split("all")) == 40
 
 
 def test_a_photo_in_colour_keeps_its_colours(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -304,7 +305,36 @@ def test_run_folder_that_cannot_be_made_is_an_output_error(tiny_config: TrainCon
         train(tiny_config, tmp_path / "file" / "run", progress=False)
 
 
+def test_compiling_without_a_compiler_is_refused_before_the_work(
+    tiny_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(
+        ConfigError, match=r"compile: true needs a C\+\+ compiler .*; install g\+\+, or set compile: false"
+    ):
+        train(tiny_config.model_copy(update={"compile": True}), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
 # what goes wrong while training
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_missing_crop_is_one_line_of_the_command(
+    workers: int,
+    manifest: Manifest,
+    tiny_config: TrainConfig,
+    tmp_path: Path,
+    status: Status,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = _edited(manifest, tmp_path / "crops", lambda table: table)
+    missing = folder / manifest.split("train")["path"][0]
+    missing.unlink()
+    data = {"manifest": folder, "workers": workers, "batch_size": 99}  # all in one batch, none left over
+    write_config(_changed(tiny_config, data=data), tmp_path / "recipe.yaml")
+    assert status("train", tmp_path / "recipe.yaml", "--out", tmp_path / "run") == 2
+    assert capsys.readouterr().err == f"error: {missing}: no such file\n"
 
 
 def _spoil_second_batch(monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | None) -> None:
@@ -379,7 +409,9 @@ def test_card_says_how_faces_are_cut_and_what_it_was_trained_on(
     assert (card.crop.size, card.crop.margin, card.crop.template) == (32, 0.0, manifest.crop.template)
     assert card.training["datasets"] == ["utkface"]
     assert card.training["faces"] == len(manifest.split("train"))
-    assert TrainConfig.model_validate(card.training["config"]) == tiny_config
+    config = tiny_config.model_dump(mode="json")
+    assert config["data"].pop("manifest") == str(manifest.folder)
+    assert card.training["config"] == config
 
 
 def test_interval_masses_rise_with_their_level(card: Card) -> None:
@@ -422,11 +454,12 @@ def test_estimator_and_evaluation_see_the_same_face(
         assert estimator.predict(faces_folder / name)[0].age == pytest.approx(age, abs=0.5)  # JPEG lies between
 
 
-@pytest.fixture(scope="module")
-def drifted(trained_run: Path) -> onnx.ModelProto:
-    """The run's network as ONNX, with one weight a little off."""
+@pytest.fixture(scope="module", params=["age", "gender"])
+def drifted(trained_run: Path, request: pytest.FixtureRequest) -> onnx.ModelProto:
+    """The run's network as ONNX, with one weight of the age or gender head a little off."""
     network, config = load_trained(trained_run)
-    network.age.bias.data[90] += 0.1
+    head, index = {"age": (network.age, 90), "gender": (network.gender, 0)}[request.param]
+    head.bias.data[index] += 0.1
     return agelens.export._to_onnx(network, config.input.size)
 
 
@@ -434,7 +467,7 @@ def test_a_bundle_that_disagrees_is_refused_and_leaves_no_file(
     trained_run: Path, tmp_path: Path, drifted: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(agelens.export, "_to_onnx", lambda network, size: drifted)
-    with pytest.raises(ExportError, match=r"differs from the trained network by up to \d+\.\d+ years; at most 0\.001"):
+    with pytest.raises(ExportError, match=r"by up to \d+\.\d{4} years and \d+\.\d{4} in gender; at most 0\.001"):
         export(trained_run, tmp_path / "out.onnx", name="drifted")
     assert list(tmp_path.iterdir()) == []
 
@@ -472,6 +505,26 @@ def test_export_after_the_manifest_is_gone_is_refused(
         export(tmp_path / "run", tmp_path / "out.onnx", name="lost")
 
 
+def test_export_takes_the_manifest_from_where_it_is_now(
+    trained_run: Path, tiny_config: TrainConfig, tmp_path: Path, manifest: Manifest, status: Status, card: Card
+) -> None:
+    shutil.copytree(trained_run, tmp_path / "run")
+    write_config(_changed(tiny_config, data={"manifest": tmp_path / "gone"}), tmp_path / "run/config.yaml")
+    assert status("export", tmp_path / "run", "--manifest", manifest.folder) == 0
+    moved = Bundle.load(tmp_path / "run/bundle.onnx").card
+    assert (moved.training, moved.interval_masses) == (card.training, card.interval_masses)
+
+
+def test_export_to_a_name_that_is_no_bundles_is_refused(
+    trained_run: Path, tmp_path: Path, status: Status, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "best.ckpt"
+    weights.write_text("not to be lost")
+    assert status("export", trained_run, "--out", weights) == 2
+    assert capsys.readouterr().err == f"error: {weights}: a bundle's name ends in .onnx\n"
+    assert weights.read_text() == "not to be lost"
+
+
 def test_evaluation_on_crops_with_too_little_margin_is_refused(bundle_path: Path, manifest: Manifest) -> None:
     tight = Manifest(manifest.table, type(manifest.crop)(48, -0.1), manifest.folder)
     with pytest.raises(DataError, match="prepare the data set again for this bundle"):
@@ -501,12 +554,15 @@ def test_commands_lead_from_a_folder_to_figures(
     assert status("train", tmp_path / "recipe.yaml", "--out", run, "--manifest", crops, "--seed", 3) == 0
     assert read_config(run / "config.yaml").seed == 3
     assert read_config(run / "config.yaml").data.manifest == crops
-    assert capsys.readouterr().err.endswith(f"next: agelens export {run}\n")
+    epoch, last = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"epoch 1, step \d+, .*val mae [\d.]+.*", epoch)
+    assert last == f"trained; next: agelens export {run}"
 
     assert status("export", run, "--name", "by hand", "--no-flip") == 0
     assert "validation MAE" in capsys.readouterr().err
     card = Bundle.load(run / "bundle.onnx").card
     assert (card.name, card.flip) == ("by hand", False)
+    assert card.terms == "trained on utkface: non-commercial research"
 
     assert status("evaluate", run / "bundle.onnx", crops, "--json", "--out", out) == 0
     printed = json.loads(capsys.readouterr().out)
@@ -528,7 +584,7 @@ def test_commands_lead_from_a_folder_to_figures(
         (("prepare", "utkface", ".", "out", "--val-share", "0.6"), "--val-share"),
         (("prepare", "utkface", ".", "out", "--seed", "-1"), "--seed"),
         (("train", "absent.yaml", "--seed", "-1"), "--seed"),
-        (("prepare", "utkface", ".", "out"), "lies in the data set's own folder"),
+        (("prepare", "utkface", ".", "out"), "overlaps with the data set's own folder"),
         (("train", "absent.yaml"), "absent.yaml: cannot be read"),
         (("export", "nowhere"), "wanted the folder of a run"),
         (("evaluate", "absent.onnx", "."), "absent.onnx: no such model file"),
@@ -549,6 +605,16 @@ def test_what_is_wrong_is_said_in_one_line(
     assert message in said
     assert said.count("\n") == 1
     assert "fault of agelens" not in said
+
+
+def test_evaluate_refuses_a_bundle_without_the_level_before_the_work(
+    make_bundle: Callable[..., Path], status: Status, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = make_bundle(interval_masses={"0.5": 0.4})
+    assert status("evaluate", bundle, "nowhere") == 2  # the manifest has not been looked for
+    assert capsys.readouterr().err == (
+        f"error: {bundle}: no interval at level 0.9; this bundle has: 0.5; export it again\n"
+    )
 
 
 def test_evaluate_names_a_split_that_is_not_there(

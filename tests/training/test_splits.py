@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from agelens.data.splits import SAME_PICTURE, assign_split, group_duplicates, thumbprint
 
@@ -120,6 +121,24 @@ def test_share_and_decades_are_close_to_what_was_asked(val_share: float) -> None
     assert held_back.mean() == pytest.approx(val_share, abs=0.02)
     for decade in range(8):
         assert held_back[ages // 10 == decade].mean() == pytest.approx(val_share, abs=0.1)
+
+
+@pytest.mark.parametrize("val_share", [0.12, 0.15, 0.3, 0.4, 0.45])
+def test_a_share_that_is_not_one_part_in_n_is_met_too(val_share: float) -> None:
+    ages, groups = _people(count=3000)
+    held_back = assign_split(ages, groups, val_share=val_share, seed=0) == "val"
+    assert held_back.mean() == pytest.approx(val_share, abs=0.02)
+    assert not set(groups[held_back]) & set(groups[~held_back])
+    for decade in range(8):
+        assert held_back[ages // 10 == decade].mean() == pytest.approx(val_share, abs=0.06)
+
+
+def test_one_part_in_n_is_the_first_of_n_folds() -> None:
+    ages, groups = _people()
+    folds = StratifiedGroupKFold(10, shuffle=True, random_state=4).split(ages[:, None], ages // 10, groups)
+    _, wanted = next(iter(folds))
+    held_back = assign_split(ages, groups, val_share=0.1, seed=4) == "val"
+    assert np.flatnonzero(held_back).tolist() == sorted(wanted)
 
 
 def test_same_seed_same_split_and_another_seed_another() -> None:

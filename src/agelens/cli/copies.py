@@ -11,7 +11,7 @@ from PIL import Image
 from agelens.draw import draw_faces
 from agelens.errors import OutputError
 from agelens.estimator import Photo
-from agelens.files import atomic_path
+from agelens.files import atomic_path, real_path
 from agelens.images import read_image
 
 __all__ = ["SUFFIX", "copy_targets", "write_copy"]
@@ -41,9 +41,9 @@ def copy_targets(sources: Mapping[Path, Path], folder: Path) -> dict[Path, Path]
             target, number = folder / inside.with_name(f"{stem}-{number}{SUFFIX}"), number + 1
         taken.add(target)
         targets[source] = target
-    originals = {source.resolve() for source in sources}
+    originals = {real_path(source) for source in sources}
     for target in taken:
-        if target.resolve() in originals:
+        if real_path(target) in originals:
             raise OutputError(f"{target}: is one of the photos; choose another folder for --annotate")
     return targets
 

@@ -16,7 +16,7 @@ from agelens.cli.console import complain, note, print_table, progress_bar
 from agelens.cli.copies import SUFFIX, copy_targets, write_copy
 from agelens.errors import AgelensError, ConfigError, ImageError, OutputError
 from agelens.estimator import AgeEstimator, Face, Photo
-from agelens.files import check_file, make_folder, write_text
+from agelens.files import check_file, make_folder, real_path, write_text
 from agelens.images import find_images
 
 __all__ = ["predict"]
@@ -89,7 +89,7 @@ def _check_outputs(csv_file: Path | None, annotate: Path | None, inputs: Sequenc
     if annotate is not None:
         make_folder(annotate)
     if csv_file is not None:
-        if csv_file.resolve() in {path.resolve() for path in inputs}:
+        if real_path(csv_file) in {real_path(path) for path in inputs}:
             raise OutputError(f"{csv_file}: is one of the inputs; choose another name for --csv")
         check_file(csv_file)
 

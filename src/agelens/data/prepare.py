@@ -19,7 +19,7 @@ from agelens.data.splits import assign_split, group_duplicates, thumbprint
 from agelens.errors import DataError, ImageError, OutputError
 from agelens.faces.align import CropSpec, align
 from agelens.faces.detector import Detector, main_face
-from agelens.files import atomic_path, make_folder
+from agelens.files import atomic_path, make_folder, real_path
 from agelens.images import read_image
 
 __all__ = ["MANIFEST_NAME", "prepare"]
@@ -67,7 +67,7 @@ def prepare(
         DataError: the folder is not laid out as the source says, or no sample can be used.
         OutputError: ``out`` cannot be written, holds a prepared data set, or overlaps with ``folder``.
     """
-    _check_out(folder.resolve(), out.resolve())
+    _check_out(real_path(folder), real_path(out))
     samples = read_source(source, folder)
     crops = make_folder(out / CROPS)
     rows: list[_Prepared] = []

@@ -60,7 +60,7 @@ def assign_split(
     Args:
         ages: (N,) years.
         groups: (N,) numbers; samples that share one stay together.
-        val_share: share of the samples to hold back, above 0 and at most 0.5; met to within a hundredth.
+        val_share: share of the samples to hold back, above 0 and at most 0.5; met to within a fortieth.
         seed: the same seed gives the same split.
 
     Returns:
