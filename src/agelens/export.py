@@ -111,7 +111,15 @@ def _to_onnx(network: AgeNetwork, size: int) -> onnx.ModelProto:
         )
     if program is None:
         raise ExportError("torch gave no ONNX network for this backbone; train another")
-    model: onnx.ModelProto = program.model_proto
+    return _without_traces(program.model_proto)
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The network without the exporter's notes, which name the files of the machine that it ran on."""
+    graphs = [model.graph, *model.functions]
+    for noted in [*graphs, *(node for graph in graphs for node in graph.node), *model.graph.value_info]:
+        noted.ClearField("metadata_props")
+        noted.ClearField("doc_string")
     return model
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from agelens.errors import ConfigError
 from agelens.train.config import BackboneConfig
-from agelens.train.network import MEAN, STD, AgeNetwork, build_network, load_in_order, weights_path
+from agelens.train.network import MEAN, STD, AgeNetwork, build_network, load_weights, weights_path
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_byobnet", "test_nfnet"])
@@ -95,7 +95,7 @@ def test_weights_under_other_names_are_loaded_in_order(
 ) -> None:
     path = tmp_path / f"weights{suffix}"
     torch.save(renamed_state, path)
-    load_in_order(backbone, path)
+    load_weights(backbone, path)
     for ours, theirs in zip(backbone.state_dict().values(), renamed_state.values(), strict=False):
         assert torch.equal(ours, theirs)
 
@@ -109,7 +109,7 @@ def test_weights_under_timms_names_are_loaded_by_name(suffix: str, backbone: nn.
         save_file(state, path)  # puts them into an order of its own
     else:
         torch.save(dict(reversed(state.items())), path)
-    load_in_order(backbone, path)
+    load_weights(backbone, path)
     assert all(torch.equal(tensor, state[name]) for name, tensor in backbone.state_dict().items())
 
 
@@ -118,7 +118,7 @@ def test_safetensors_under_other_names_are_refused_for_they_keep_no_order(
 ) -> None:
     save_file(renamed_state, tmp_path / "weights.safetensors")
     with pytest.raises(ConfigError, match=r"no tensor 'conv1\.0\.weight'; a \.safetensors file must have timm's names"):
-        load_in_order(backbone, tmp_path / "weights.safetensors")
+        load_weights(backbone, tmp_path / "weights.safetensors")
 
 
 def test_weights_path_in_a_configuration_fills_the_backbone(
@@ -134,7 +134,7 @@ def test_another_networks_weights_are_refused_naming_the_tensor(backbone: nn.Mod
     torch.save(timm.create_model("test_efficientnet", num_classes=0).state_dict(), path)
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     with pytest.raises(ConfigError, match=r"other\.pth: tensor \d+ of \d+ is .*, but '.*' is .*: .*another network"):
-        load_in_order(backbone, path)
+        load_weights(backbone, path)
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
 
 
@@ -143,7 +143,7 @@ def test_too_few_weights_are_refused(
 ) -> None:
     torch.save(dict(list(renamed_state.items())[:5]), tmp_path / "few.pth")
     with pytest.raises(ConfigError, match=r"tensor 5 of \d+ is nothing"):
-        load_in_order(backbone, tmp_path / "few.pth")
+        load_weights(backbone, tmp_path / "few.pth")
 
 
 class _RunsCode:
@@ -159,7 +159,7 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(backbone: nn.Module, tmp
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(_RunsCode(tmp_path / "owned")))
     for name in ("zipped.pth", "plain.pth"):
         with pytest.raises(ConfigError, match=f"{name}: no file of tensors"):
-            load_in_order(backbone, tmp_path / name)
+            load_weights(backbone, tmp_path / name)
     assert not (tmp_path / "owned").exists()
     pickle.loads((tmp_path / "plain.pth").read_bytes())  # noqa: S301  # the bait is live: this is what must not happen
     assert (tmp_path / "owned").exists()
@@ -169,14 +169,14 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(backbone: nn.Module, tmp
 def test_a_damaged_file_is_refused(name: str, backbone: nn.Module, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00 nothing like it")
     with pytest.raises(ConfigError, match=f"{name}: no file of tensors"):
-        load_in_order(backbone, tmp_path / name)
+        load_weights(backbone, tmp_path / name)
 
 
 @pytest.mark.parametrize("content", [[torch.zeros(3)], {"state_dict": {"weight": torch.zeros(3)}, "epoch": 3}])
 def test_a_file_that_is_no_state_dict_is_refused(content: object, backbone: nn.Module, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "odd.pth")
     with pytest.raises(ConfigError, match="wanted a dictionary of tensors"):
-        load_in_order(backbone, tmp_path / "odd.pth")
+        load_weights(backbone, tmp_path / "odd.pth")
 
 
 def test_missing_package_gives_the_line_that_installs_it() -> None:

@@ -622,3 +622,9 @@ def test_evaluate_names_a_split_that_is_not_there(
 ) -> None:
     assert status("evaluate", bundle_path, manifest.folder, "--split", "test") == 2
     assert "no samples in split 'test'; the manifest has: train, val, all" in capsys.readouterr().err
+
+
+def test_bundle_names_no_file_of_the_machine_that_made_it(bundle_path: Path, trained_run: Path) -> None:
+    data = bundle_path.read_bytes()
+    for folder in (Path(agelens.export.__file__).parent, Path(torch.__file__).parent, trained_run):
+        assert str(folder).encode() not in data

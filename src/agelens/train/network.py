@@ -62,7 +62,7 @@ def build_network(config: BackboneConfig, size: int = 128) -> AgeNetwork:
         raise ConfigError(f"backbone.name: timm has no {config.name!r}; near it: {', '.join(near) or 'nothing'}")
     backbone = _from_hub(config.name) if config.weights == "hub" else timm.create_model(config.name, num_classes=0)
     if config.weights not in (None, "hub"):
-        load_in_order(backbone, weights_path(config.weights))
+        load_weights(backbone, weights_path(config.weights))
     return channels_last(AgeNetwork(backbone, _features(backbone, config.name, size), config.dropout))
 
 
@@ -117,7 +117,7 @@ def weights_path(weights: str) -> Path:
     return path
 
 
-def load_in_order(backbone: nn.Module, path: Path) -> None:
+def load_weights(backbone: nn.Module, path: Path) -> None:
     """Fill a backbone with a file's tensors, matched by name, or else by their order and shape.
 
     torchvision and timm name the same layers differently and keep them in the same order; a .safetensors file keeps
