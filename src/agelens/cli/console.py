@@ -30,12 +30,12 @@ def note(message: str) -> None:
     _stderr().print(escape(_one_line(message)), soft_wrap=True)
 
 
-def print_table(columns: dict[str, str], rows: list[list[str]], title: str | None = None) -> None:
+def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
     """A table on stdout: ``columns`` maps each heading to "left" or "right"; cells are plain text.
 
     In a pipe or a file no cell is cut off or folded.
     """
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading, side in columns.items():
         table.add_column(heading, justify="right" if side == "right" else "left")
     for row in rows:
