@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from agelens import AgeEstimator
-from agelens.data.sources.utkface import read_utkface
+from agelens.data.sources import find_source, read_source
 from agelens.evaluate.metrics import accuracy, mae
 
 RECORD = Path(__file__).with_suffix(".json")
@@ -37,7 +37,7 @@ def choose(manifest: Path) -> list[str]:
 
 def measure(folder: Path, names: list[str]) -> dict[str, float]:
     """Mean absolute error in years and gender accuracy over the named files of UTKFace."""
-    samples = {sample.path.name: sample for sample in read_utkface(folder)}
+    samples = {sample.path.name: sample for sample in read_source(find_source("utkface"), folder)}
     chosen = [samples[name] for name in names]
     predicted = [faces[0] for _, faces in AgeEstimator.load().predict_many([one.path for one in chosen], cropped=True)]
     true = np.array([sample.age for sample in chosen])

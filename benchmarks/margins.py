@@ -16,10 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from agelens.data.manifest import Manifest, read_manifest
-from agelens.data.prepare import MANIFEST_NAME, prepare
+from agelens.data.cut import CutSettings
+from agelens.data.manifest import MANIFEST_NAME, Manifest, read_manifest
+from agelens.data.prepare import Preparation, prepare
 from agelens.faces.align import CropSpec, align
-from agelens.faces.yunet import YuNet
 from agelens.images import read_image
 from agelens.train.config import InputConfig, TrainConfig, read_config
 from agelens.train.run import METRICS, train
@@ -34,7 +34,7 @@ def stored_crops(utkface: Path, work: Path, template: str, margin: float) -> Man
     """Crops of the whole data set, made once for each template and margin."""
     out = work / f"crops-{template}-{margin:.3f}"
     if not (out / MANIFEST_NAME).exists():
-        prepare("utkface", utkface, out, detector=YuNet(), crop=CropSpec(160, margin, template))
+        prepare(Preparation("utkface", CutSettings(CropSpec(160, margin, template))), utkface, out)
     return read_manifest(out)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import csv
+import importlib
+import inspect
 import io
 import json
 import os
@@ -22,6 +23,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from cyclopts import App
 from PIL import Image
 
 import agelens
@@ -527,18 +529,17 @@ def test_the_overview_names_every_command_with_its_line(arguments: list[str], ru
     result = run(*arguments)
     assert result.status == 0
     text = " ".join(result.out.replace("│", " ").split())
-    for name, summary in cli.COMMANDS.items():
-        assert f"{name} {summary}" in text
+    for name, command in cli.COMMANDS.items():
+        assert f"{name} {command.summary}" in text
     assert "Example: agelens predict photo.jpg" in text
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_the_overview_says_what_the_command_says_of_itself(name: str) -> None:
-    source = Path(cli.__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-    functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == name]
-    text = ast.get_docstring(functions[0])
+    command = getattr(importlib.import_module(f"agelens.cli.{name}"), name)
+    text = command.help if isinstance(command, App) else inspect.getdoc(command)
     assert text is not None
-    assert text.splitlines()[0] == cli.COMMANDS[name]
+    assert text.splitlines()[0] == cli.COMMANDS[name].summary
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -547,7 +548,7 @@ def test_the_help_of_each_command_has_an_example(name: str, run: Run) -> None:
     assert result.status == 0
     assert result.err == ""
     text = " ".join(result.out.split())
-    assert cli.COMMANDS[name].rstrip(".") in text
+    assert cli.COMMANDS[name].summary.rstrip(".") in text
     assert f"Example: agelens {name} " in text
 
 
@@ -589,7 +590,25 @@ def _base_install(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", sorted(set(cli.COMMANDS) - {"predict"}))
 @pytest.mark.parametrize("argument", ["--help", "a"])
 def test_a_command_whose_packages_are_missing_names_the_install_line(name: str, argument: str, run: Run) -> None:
-    _assert_one_complaint(run(name, argument), 2, "not installed", "pip install '.[train]'")
+    _assert_one_complaint(run(name, argument), 2, "not installed", f"pip install '.[{cli.COMMANDS[name].extra}]'")
+
+
+def test_commands_of_the_data_extra_need_nothing_of_the_train_extra() -> None:
+    names = [f"agelens.cli.{name}" for name, command in cli.COMMANDS.items() if command.extra == "data"]
+    code = f"import importlib, sys; [importlib.import_module(name) for name in {names}]; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "pandas" in loaded
+    others = {"torch", "torchvision", "lightning", "timm", "onnx", "pydantic", "yaml", "safetensors", "ray"}
+    assert loaded.isdisjoint(others)
+
+
+def test_a_package_of_the_base_install_is_missed_without_an_extra(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "agelens.cli.predict", None)
+    result = run("predict", "a.jpg")
+    _assert_one_complaint(result, 2, "'agelens.cli.predict'", "not installed")
+    assert result.err.endswith("pip install .\n")
 
 
 def test_the_package_that_is_missing_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ was trained on and how well it did.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from operator import index
@@ -22,6 +21,7 @@ import onnxruntime
 from agelens.ages import NUM_BINS
 from agelens.errors import BundleError
 from agelens.faces.align import CropSpec
+from agelens.sessions import brief, open_session
 
 __all__ = ["BUILTIN", "CARD_KEY", "FORMAT", "Bundle", "Card", "Output", "dump_card", "parse_card"]
 
@@ -29,7 +29,6 @@ BUILTIN: Final = Path(__file__).parent / "assets" / "agelens.onnx"
 CARD_KEY: Final = "agelens.card"
 FORMAT: Final = 1
 BATCH: Final = 64  # faces at once: the network needs memory in proportion
-MAX_BYTES: Final = 2 * 1024**3 - 1  # an ONNX file cannot be larger
 
 
 class Output(NamedTuple):
@@ -106,7 +105,7 @@ def parse_card(text: str) -> Card:
             raise ValueError("flip must be true or false, and genders at least one word")
         return card
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {_first_line(error)}"
+        reason = f"{type(error).__name__}: {brief(error)}"
         raise BundleError(f"the card is damaged ({reason}); export the bundle again") from error
 
 
@@ -131,7 +130,7 @@ class Bundle:
                 must be.
         """
         file = BUILTIN if path is None else Path(path)
-        session = _open_session(file, threads)
+        session = open_session(file, threads)
         text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:
             raise BundleError(f"{file}: an ONNX file without agelens's card; make a bundle with: agelens export")
@@ -174,32 +173,12 @@ class Bundle:
         try:
             age_probs, gender_probs = self._session.run(["age_probs", "gender_probs"], {"crops": crops})
         except Exception as error:  # onnxruntime's own exceptions share no public root
-            raise BundleError(f"the network of {self.card.name!r} failed: {_first_line(error)}") from error
+            raise BundleError(f"the network of {self.card.name!r} failed: {brief(error)}") from error
         expected = ((len(crops), NUM_BINS), (len(crops), len(self.card.genders)))
         for probs, shape in zip((age_probs, gender_probs), expected, strict=True):
             if probs.shape != shape or (probs < 0).any() or not np.allclose(probs.sum(axis=1), 1, atol=1e-3):
                 raise BundleError(f"the network of {self.card.name!r} gave no distributions; export the bundle again")
         return Output(age_probs, gender_probs)
-
-
-def _open_session(file: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is raised; onnxruntime need not print it as well
-    try:
-        if not file.is_file():
-            raise BundleError(f"{file}: no such model file")
-        if not 0 < file.stat().st_size <= MAX_BYTES:
-            raise BundleError(f"{file}: {file.stat().st_size:,} bytes; no model file has that size")
-        # a network may name other files to read its weights from: below this "folder" there are none
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-        return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except BundleError:
-        raise
-    except OSError as error:
-        raise BundleError(f"{file}: cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # onnxruntime's own exceptions share no public root
-        raise BundleError(f"{file}: not an ONNX network, or a damaged one ({_first_line(error)})") from error
 
 
 def _check_network(session: onnxruntime.InferenceSession, card: Card) -> None:
@@ -219,7 +198,3 @@ def _check_network(session: onnxruntime.InferenceSession, card: Card) -> None:
 def _kind(node: Any) -> tuple[str, list[int | str]]:
     """Type and shape of an input or output, with N for what the network leaves open."""
     return node.type, [side if isinstance(side, int) else "N" for side in node.shape]
-
-
-def _first_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

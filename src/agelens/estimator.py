@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agelens import ages
+from agelens.ahead import map_ahead
 from agelens.bundle import Bundle, Output
 from agelens.errors import AgelensError, ImageError
 from agelens.faces.align import align, crop_whole
@@ -208,7 +207,7 @@ class AgeEstimator:
 
     def _photos(self, sources: Iterable[Any], cropped: bool, batch_size: int, workers: int) -> Iterator[Photo]:
         waiting: list[_Found] = []
-        for found in _ahead(lambda source: self._find(source, cropped), sources, workers):
+        for found in map_ahead(lambda source: self._find(source, cropped), sources, workers, 2 * workers):
             waiting.append(found)
             # without a bound on photos a thousand without faces would be held back for one with a face
             if sum(len(one.crops) for one in waiting) >= batch_size or len(waiting) >= batch_size:
@@ -279,19 +278,3 @@ def _box(detection: Detection | None, width: int, height: int) -> Box:
 
 def _within(edge: float, size: int) -> float:
     return float(min(max(edge, 0), size))
-
-
-def _ahead(work: Callable[[Any], _Found], items: Iterable[Any], workers: int) -> Iterator[_Found]:
-    """``map(work, items)`` in order, by threads that keep a few results ready and no more."""
-    with ThreadPoolExecutor(workers) as pool:
-        futures: deque[Future[_Found]] = deque()
-        try:
-            for item in items:
-                futures.append(pool.submit(work, item))
-                if len(futures) > 2 * workers:
-                    yield futures.popleft().result()
-            while futures:
-                yield futures.popleft().result()
-        finally:  # the caller may stop early: leave nothing running for it
-            for future in futures:
-                future.cancel()

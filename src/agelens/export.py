@@ -19,8 +19,9 @@ from torch import nn
 from agelens import ages
 from agelens._version import VERSION
 from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
-from agelens.data.manifest import GENDERS, Manifest, read_manifest
-from agelens.data.sources import SOURCES
+from agelens.data.columns import GENDERS
+from agelens.data.manifest import Manifest, read_manifest
+from agelens.data.sources import known_sources
 from agelens.errors import DataError, ExportError
 from agelens.evaluate.evaluation import Predictions, figures, predict_split, read_crops
 from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage
@@ -147,7 +148,8 @@ def _check_parity(network: AgeNetwork, bundle: Bundle, manifest: Manifest) -> No
 
 def _terms(manifest: Manifest) -> str:
     names = sorted(manifest.split("train")["dataset"].unique())
-    return "; ".join(f"trained on {name}: {SOURCES[name].terms}" for name in names if name in SOURCES)
+    terms = {name: source.terms for name, source in known_sources().items()}
+    return "; ".join(f"trained on {name}: {terms[name]}" for name in names if name in terms)
 
 
 def _calibrated(card: Card, predictions: Predictions, manifest: Manifest, config: TrainConfig) -> Card:

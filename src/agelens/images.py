@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from agelens.errors import ImageError
 
-__all__ = ["MAX_PIXELS", "SUFFIXES", "ImageSource", "find_images", "read_image"]
+__all__ = ["MAX_FILE_BYTES", "MAX_PIXELS", "SUFFIXES", "ImageSource", "find_images", "read_image"]
 
 ImageSource = str | os.PathLike[str] | bytes | npt.NDArray[Any] | Image.Image
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from agelens.data.manifest import Manifest
-from agelens.data.prepare import prepare
+from agelens.cli import main
+from agelens.data.cut import CutSettings
+from agelens.data.duplicates import digest
+from agelens.data.grouping import SplitPlan
+from agelens.data.manifest import Manifest, read_manifest
+from agelens.data.prepare import Preparation, prepare
 from agelens.faces.align import CropSpec
-from agelens.faces.detector import Detection, FixedDetector
+from agelens.faces.detector import Detection, Detector, FixedDetector
 from agelens.train.config import BackboneConfig, DataConfig, InputConfig, OptimConfig, TrainConfig
 from agelens.train.run import train
 
@@ -71,8 +77,44 @@ def detector() -> FixedDetector:
 @pytest.fixture(scope="session")
 def manifest(faces_folder: Path, detector: FixedDetector, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The made-up people, prepared at 48 pixels and margin 0.1, a quarter of them for validation."""
-    out = tmp_path_factory.mktemp("crops")
-    return prepare("utkface", faces_folder, out, detector=detector, crop=SPEC, val_share=0.25)
+    preparation = Preparation(
+        "utkface", CutSettings(SPEC), split=SplitPlan(val_share=0.25), make_detector=lambda: detector
+    )
+    return read_manifest(prepare(preparation, faces_folder, tmp_path_factory.mktemp("crops")))
+
+
+@pytest.fixture(scope="session")
+def prepared(detector: FixedDetector) -> Callable[..., Manifest]:
+    """``prepared(folder, out, faces="only", val_share=0.5, workers=3)``: crops of 40 pixels, from UTKFace's layout.
+
+    Keywords are those of Preparation, CutSettings, SplitPlan and prepare; ``detector`` takes the fixed one's place.
+    """
+
+    def make(
+        folder: Path, out: Path, source: str = "utkface", *, detector: Detector = detector, **settings: Any
+    ) -> Manifest:
+        settings = {"crop": CropSpec(40, 0.2)} | settings
+        cut, split, rest = (
+            {name: settings.pop(name) for name in kind.__dataclass_fields__ if name in settings}
+            for kind in (CutSettings, SplitPlan, Preparation)
+        )
+        preparation = Preparation(
+            source, CutSettings(**cut), split=SplitPlan(**split), make_detector=lambda: detector, **rest
+        )
+        return read_manifest(prepare(preparation, folder, out, **settings))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, str]]:
+    """Gives a digest for each file in a folder and below it."""
+
+    def read(folder: Path) -> dict[str, str]:
+        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        return {path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in files}
+
+    return read
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +135,40 @@ def trained_run(tiny_config: TrainConfig, tmp_path_factory: pytest.TempPathFacto
     run = tmp_path_factory.mktemp("runs") / "tiny"
     train(tiny_config, run, progress=False)
     return run
+
+
+class Result(NamedTuple):
+    """What a call of the command line left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The one JSON object that it printed."""
+        value: dict[str, Any] = json.loads(self.out)
+        return value
+
+    @property
+    def complaint(self) -> str:
+        """The one line in which a failed call said what is wrong."""
+        assert self.status == 2
+        assert "unexpected" not in self.err
+        (line,) = self.err.splitlines()
+        return line.removeprefix("error: ")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Calls the command line in this process."""
+    monkeypatch.delenv("AGELENS_DEBUG", raising=False)
+
+    def call(*arguments: object) -> Result:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        assert isinstance(ended.value.code, int)
+        return Result(ended.value.code, *capsys.readouterr())
+
+    return call

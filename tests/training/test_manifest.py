@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from agelens.data.manifest import COLUMNS, Manifest, read_manifest, write_manifest
+from agelens.data.columns import COLUMNS
+from agelens.data.manifest import Manifest, read_manifest, write_manifest
 from agelens.errors import DataError, OutputError
 from agelens.faces.align import CropSpec
 
@@ -81,13 +82,22 @@ def test_folder_and_file_name_the_same_manifest(reread: Callable[..., Manifest],
         ([(1, "path", "/etc/passwd")], "a path outside the manifest's folder in rows 1"),
         ([(1, "path", "crops/../../secret.jpg")], "a path outside the manifest's folder in rows 1"),
         ([(3, "age", None)], "neither age nor band in rows 3"),
-        ([(3, "age", None), (3, "age_low", 4)], "neither age nor band in rows 3"),
+        ([(3, "age", None), (3, "age_low", 4)], "neither age nor band in rows 3; a band with one end in rows 3"),
         ([(0, "age", -1)], "an age outside 0…130 in rows 0"),
         ([(0, "age", 131)], "an age outside 0…130 in rows 0"),
         ([(0, "age", float("inf"))], "an age outside 0…130 in rows 0"),
         ([(1, "age_low", 30), (1, "age_high", 20)], "a band that ends before it starts in rows 1"),
+        ([(1, "age_low", 10), (1, "age_high", 131)], "a band that ends outside 0…130 in rows 1"),
+        ([(1, "apparent_std", -1)], "an apparent age's spread below 0 in rows 1"),
         ([(1, "gender", "robot")], "an unknown gender in rows 1"),
-        ([(2, "path", "crops/0.jpg")], "a crop path used twice in rows 0, 2"),
+        ([(1, "split", "validation")], "an unknown split in rows 1"),
+        ([(1, "fold", -2)], "a fold below 0 in rows 1"),
+        ([(1, "score", 1.5)], "a score outside 0…1 in rows 1"),
+        ([(1, "phash", "abc")], "a perceptual hash that is not 64 hexadecimal digits in rows 1"),
+        ([(1, "offset", 7)], "an offset without a length, or a bad one in rows 1"),
+        ([(1, "offset", -7), (1, "length", 3)], "an offset without a length, or a bad one in rows 1"),
+        ([(1, "source_path", "0.jpg")], "an original listed twice in rows 0, 1"),
+        ([(2, "path", "crops/0.jpg")], "a crop used twice in rows 0, 2"),
     ],
 )
 def test_fault_is_named_with_its_row(
@@ -166,7 +176,9 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
         {"agelens.crop": json.dumps(asdict(SPEC))}
     )
     pq.write_table(few, file)
-    with pytest.raises(DataError, match="columns are missing: source_path, dataset, age_low"):
+    with pytest.raises(
+        DataError, match="column 'offset' is missing; .*column 'age_low' is missing; .*column 'detail' is missing$"
+    ):
         read_manifest(file)
 
 
@@ -175,7 +187,7 @@ def test_a_column_of_another_type_is_refused(table: pd.DataFrame, tmp_path: Path
     good = pa.Table.from_pandas(table, schema=COLUMNS, preserve_index=False)
     words = good.set_column(good.schema.get_field_index("age"), "age", pa.array(["old"] * 5))
     pq.write_table(words.replace_schema_metadata({"agelens.crop": json.dumps(asdict(SPEC))}), file)
-    with pytest.raises(DataError, match="a column has another type"):
+    with pytest.raises(DataError, match="column 'age' holds string, wanted float$"):
         read_manifest(file)
 
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
 from PIL import Image
 
-from agelens.data.manifest import Manifest, read_manifest
-from agelens.data.prepare import prepare
+from agelens.data.manifest import Manifest
 from agelens.errors import DataError, OutputError
 from agelens.faces.align import CropSpec, align
 from agelens.faces.detector import Detection, Detector, FixedDetector
 from agelens.images import read_image
 
 Picture = npt.NDArray[np.uint8]
-SPEC = CropSpec(size=40, margin=0.2)
+Prepared = Callable[..., Manifest]
+Contents = Callable[[Path], dict[str, str]]
 
 
 class FaceWhereLight:
@@ -48,15 +46,14 @@ def mixed_folder(tmp_path: Path, faces_folder: Path) -> Path:
     return folder
 
 
-def _contents(folder: Path) -> dict[str, str]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+@pytest.fixture
+def mixed(mixed_folder: Path, tmp_path: Path, detector: FixedDetector, prepared: Prepared) -> Manifest:
+    """That folder, prepared."""
+    return prepared(mixed_folder, tmp_path / "out", detector=FaceWhereLight(detector))
 
 
-def test_every_file_is_kept_or_removed_with_its_reason(
-    mixed_folder: Path, tmp_path: Path, detector: FixedDetector
-) -> None:
-    table = prepare("utkface", mixed_folder, tmp_path / "out", detector=FaceWhereLight(detector), crop=SPEC).table
+def test_every_file_is_kept_or_removed_with_its_reason(mixed: Manifest, mixed_folder: Path) -> None:
+    table = mixed.table
     assert len(table) == len(list(mixed_folder.iterdir())) == 44
     assert table["removed"].isna().sum() == 41
     removed = table.dropna(subset="removed").set_index("source_path")["removed"].to_dict()
@@ -67,191 +64,123 @@ def test_every_file_is_kept_or_removed_with_its_reason(
     }
 
 
-def test_removed_samples_have_no_crop_group_or_split(
-    mixed_folder: Path, tmp_path: Path, detector: FixedDetector
-) -> None:
-    prepare("utkface", mixed_folder, tmp_path / "out", detector=FaceWhereLight(detector), crop=SPEC)
-    table = read_manifest(tmp_path / "out").table
-    removed, kept = table[table["removed"].notna()], table[table["removed"].isna()]
-    columns = ["path", "group", "split", "box", "landmarks", "score"]
-    assert removed[columns].isna().all(axis=None)
-    assert kept[columns].notna().all(axis=None)
+def test_what_is_wrong_is_told_in_detail(mixed: Manifest) -> None:
+    details = mixed.table.set_index("source_path")["detail"].dropna()
+    assert details.to_dict() == {
+        "50_0_0_20180101000000002.jpg": "not an image that can be read; wanted JPEG, PNG, WebP, BMP, TIFF or GIF",
+        "portrait.jpg": "the name does not start with an age and a gender",
+    }
+
+
+def test_removed_samples_have_no_crop_group_or_split(mixed: Manifest) -> None:
+    removed = mixed.table["removed"].notna()
+    columns = ["path", "offset", "length", "group", "split", "box", "landmarks", "score", "phash"]
+    assert mixed.table.loc[removed, columns].isna().all(axis=None)
+    assert mixed.table.loc[~removed, [*columns, "digest"]].notna().all(axis=None)
 
 
 def test_crops_are_what_align_cuts(manifest: Manifest, faces_folder: Path, detector: FixedDetector) -> None:
     rows = manifest.split("all")
     assert len(rows) == 40
-    for row in rows.iloc[::9].itertuples():
-        stored = read_image(manifest.folder / row.path)
-        wanted = align(read_image(faces_folder / row.source_path), detector.detect(stored)[0].landmarks, manifest.crop)
+    for _, row in rows.iloc[::9].iterrows():
+        stored = manifest.read_crop(row)
+        wanted = align(
+            read_image(faces_folder / row["source_path"]), detector.detect(stored)[0].landmarks, manifest.crop
+        )
         assert stored.shape == (48, 48, 3)
         assert np.abs(stored.astype(int) - wanted).mean() < 4  # only JPEG lies between them
 
 
+def test_crops_lie_in_one_pack_without_gaps(manifest: Manifest) -> None:
+    rows = manifest.split("all")
+    assert set(rows["path"]) == {"crops.pack"}
+    ends = (rows["offset"] + rows["length"]).tolist()
+    assert rows["offset"].tolist() == [0, *ends[:-1]]
+    assert (manifest.folder / "crops.pack").stat().st_size == ends[-1]
+    assert sorted(path.name for path in manifest.folder.iterdir()) == ["crops.pack", "manifest.parquet"]
+
+
 def test_labels_and_detection_stand_in_the_manifest(manifest: Manifest, detector: FixedDetector) -> None:
     row = manifest.table.set_index("source_path").loc["33_0_1_20170116000000016.jpg.chip.jpg"]
-    face = detector.detect(np.zeros((1, 1, 3), dtype=np.uint8))[0]
+    (face,) = detector.detect(np.zeros((1, 1, 3), dtype=np.uint8))
     assert (row["age"], row["gender"], row["race"], row["dataset"]) == (33, "male", "Black", "utkface")
     assert row["landmarks"].tolist() == face.landmarks.ravel().tolist()
     assert tuple(row["box"]) == face.box
-    assert row["score"] == face.score
-
-
-def test_written_manifest_is_the_one_returned(manifest: Manifest) -> None:
-    written = read_manifest(manifest.folder)
-    assert written.crop == manifest.crop
-    for name in ("path", "source_path", "age", "split", "group"):
-        assert written.table[name].tolist() == manifest.table[name].tolist()
+    assert row["score"] == np.float32(face.score)
 
 
 @pytest.mark.parametrize("workers", [1, 5])
 def test_number_of_workers_changes_nothing(
-    workers: int, manifest: Manifest, faces_folder: Path, detector: FixedDetector, tmp_path: Path
+    workers: int, manifest: Manifest, faces_folder: Path, prepared: Prepared, contents: Contents, tmp_path: Path
 ) -> None:
-    again = prepare(
-        "utkface", faces_folder, tmp_path, detector=detector, crop=manifest.crop, val_share=0.25, workers=workers
-    )
-    assert _contents(tmp_path) == _contents(manifest.folder)
-    pd.testing.assert_frame_equal(read_manifest(tmp_path).table, read_manifest(manifest.folder).table)
-    assert again.split("val")["path"].tolist() == manifest.split("val")["path"].tolist()
+    prepared(faces_folder, tmp_path, crop=manifest.crop, val_share=0.25, workers=workers)
+    assert contents(tmp_path) == contents(manifest.folder)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_reencoded_copy_shares_group_and_split_with_its_original(
-    seed: int, mixed_folder: Path, tmp_path: Path, detector: FixedDetector
+def test_the_same_preparation_again_changes_nothing(
+    faces_folder: Path, prepared: Prepared, contents: Contents, tmp_path: Path
 ) -> None:
-    detector_ = FaceWhereLight(detector)
-    made = prepare(
-        "utkface", mixed_folder, tmp_path / "out", detector=detector_, crop=SPEC, val_share=0.5, seed=seed
-    ).split("all")
-    original = sorted(made["source_path"])[5]
-    twins = made[made["source_path"].isin([original, "50_0_0_20180101000000000.jpg"])]
-    assert len(twins) == 2
-    assert twins["group"].nunique() == twins["split"].nunique() == 1
-    assert made["group"].nunique() == 40
-
-
-def test_nothing_is_written_to_the_source_folder(mixed_folder: Path, tmp_path: Path, detector: FixedDetector) -> None:
-    before = _contents(mixed_folder)
-    prepare("utkface", mixed_folder, tmp_path / "out", detector=FaceWhereLight(detector), crop=SPEC)
-    assert _contents(mixed_folder) == before
-
-
-def test_progress_counts_to_the_total(faces_folder: Path, tmp_path: Path, detector: FixedDetector) -> None:
-    seen: list[tuple[int, int]] = []
-    prepare(
-        "utkface",
-        faces_folder,
-        tmp_path,
-        detector=detector,
-        crop=SPEC,
-        progress=lambda done, total: seen.append((done, total)),
-    )
-    assert seen == [(done, 40) for done in range(1, 41)]
-
-
-def test_output_that_cannot_be_written_is_an_output_error(
-    faces_folder: Path, tmp_path: Path, detector: FixedDetector
-) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="no folder that can be written in"):
-        prepare("utkface", faces_folder, tmp_path / "file" / "out", detector=detector, crop=SPEC)
-
-
-def test_nothing_usable_is_refused_with_the_reasons(mixed_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no sample can be used: 42 no face, 1 unreadable, 1 bad label"):
-        prepare("utkface", mixed_folder, tmp_path / "out", detector=FixedDetector(), crop=SPEC)
-    assert not (tmp_path / "out" / "manifest.parquet").exists()
-
-
-def test_too_few_pictures_to_split_are_refused(faces_folder: Path, tmp_path: Path, detector: FixedDetector) -> None:
-    (tmp_path / "few").mkdir()
-    for path in sorted(faces_folder.iterdir())[:3]:
-        shutil.copy(path, tmp_path / "few")
-    with pytest.raises(DataError, match="3 different pictures cannot be split into 10 parts"):
-        prepare("utkface", tmp_path / "few", tmp_path / "out", detector=detector, crop=SPEC)
-
-
-def test_a_face_whose_landmarks_coincide_is_removed_not_fatal(
-    mixed_folder: Path, tmp_path: Path, detector: FixedDetector
-) -> None:
-    sound = detector.detect(np.zeros((1, 1, 3), dtype=np.uint8))[0]
-    broken = Detection(sound.box, np.full((5, 2), 30, dtype=np.float32), 0.9)
-
-    class Broken:
-        def detect(self, image: Picture) -> list[Detection]:
-            return [sound] if image.any() else [broken]
-
-    table = prepare("utkface", mixed_folder, tmp_path / "out", detector=Broken(), crop=SPEC).table
-    assert table.set_index("source_path")["removed"]["50_0_0_20180101000000001.jpg"] == "detector failed"
-    assert table["removed"].isna().sum() == 41
-
-
-@pytest.mark.parametrize("fault", [RuntimeError("no luck"), cv2.error("no luck"), KeyError("x")], ids=repr)
-def test_a_picture_that_the_detector_fails_on_is_removed_not_fatal(
-    fault: Exception, mixed_folder: Path, tmp_path: Path, detector: FixedDetector
-) -> None:
-    class Failing:
-        def detect(self, image: Picture) -> list[Detection]:
-            if image.any():
-                return detector.detect(image)
-            raise fault
-
-    table = prepare("utkface", mixed_folder, tmp_path / "out", detector=Failing(), crop=SPEC).table
-    assert table.set_index("source_path")["removed"]["50_0_0_20180101000000001.jpg"] == "detector failed"
-    assert table["removed"].isna().sum() == 41
-
-
-def test_a_folder_with_a_manifest_is_refused_and_left_as_it_is(
-    faces_folder: Path, tmp_path: Path, detector: FixedDetector
-) -> None:
-    out = tmp_path / "out"
-    prepare("utkface", faces_folder, out, detector=detector, crop=SPEC)
-    before = _contents(out)
-    with pytest.raises(OutputError, match=f"{out}: holds a prepared data set already"):
-        prepare("utkface", faces_folder, out, detector=detector, crop=CropSpec(64, 0.0))
-    assert _contents(out) == before
+    first = prepared(faces_folder, tmp_path / "out")
+    before = contents(first.folder)
+    (first.folder / "unfinished.jsonl").touch()  # as if the process had been killed at its very last step
+    progress: list[int] = []
+    again = prepared(faces_folder, tmp_path / "out", progress=lambda done, total: progress.append(done))
+    pd.testing.assert_frame_equal(again.table, first.table)
+    assert contents(first.folder) == before
+    assert progress == []
 
 
 @pytest.mark.parametrize(
-    ("folder", "out"),
-    [
-        ("set", "set"),
-        ("set", "set/out"),
-        ("out/crops", "out"),
-        ("out/crops/set", "out"),
-        ("set", "link"),
-        ("set/crops", "set/crops"),
-    ],
+    "other", [{"crop": CropSpec(64, 0.0)}, {"seed": 1}, {"drop_duplicates": True}, {"min_score": 0.5}], ids=str
 )
-def test_output_that_overlaps_with_the_data_set_is_refused(
-    folder: str, out: str, faces_folder: Path, tmp_path: Path, detector: FixedDetector
+def test_another_preparation_in_the_same_folder_is_refused(
+    other: dict[str, object], faces_folder: Path, tmp_path: Path, prepared: Prepared, contents: Contents
 ) -> None:
-    shutil.copytree(faces_folder, tmp_path / folder)
-    if out == "link":
-        (tmp_path / "link").symlink_to(tmp_path / "set")
-    before = _contents(tmp_path)
-    with pytest.raises(OutputError, match="overlaps with the data set's own folder"):
-        prepare("utkface", tmp_path / folder, tmp_path / out, detector=detector, crop=SPEC)
-    assert _contents(tmp_path) == before
+    out = prepared(faces_folder, tmp_path / "out").folder
+    before = contents(out)
+    with pytest.raises(OutputError, match=f"{out}: holds a data set that was prepared in another way"):
+        prepared(faces_folder, out, **other)
+    assert contents(out) == before
 
 
-def test_a_data_set_beside_the_crops_is_no_overlap(faces_folder: Path, tmp_path: Path, detector: FixedDetector) -> None:
-    shutil.copytree(faces_folder, tmp_path / "out/UTKFace")
-    made = prepare("utkface", tmp_path / "out/UTKFace", tmp_path / "out", detector=detector, crop=SPEC)
-    assert len(made.split("all")) == 40
+def test_a_manifest_of_unknown_making_is_not_overwritten(
+    faces_folder: Path, manifest: Manifest, tmp_path: Path, prepared: Prepared
+) -> None:
+    (tmp_path / "manifest.parquet").write_text("not to be lost")
+    with pytest.raises(DataError, match="not a manifest of agelens"):
+        prepared(faces_folder, tmp_path)
+    assert (tmp_path / "manifest.parquet").read_text() == "not to be lost"
+
+
+def test_nothing_is_written_to_the_source_folder(
+    mixed_folder: Path, tmp_path: Path, prepared: Prepared, contents: Contents
+) -> None:
+    before = contents(mixed_folder)
+    prepared(mixed_folder, tmp_path / "out")
+    assert contents(mixed_folder) == before
+
+
+def test_progress_counts_to_the_total(faces_folder: Path, tmp_path: Path, prepared: Prepared) -> None:
+    seen: list[tuple[int, int]] = []
+    prepared(faces_folder, tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 40) for done in range(41)]
+
+
+def test_nothing_usable_is_refused_with_the_reasons(mixed_folder: Path, tmp_path: Path, prepared: Prepared) -> None:
+    with pytest.raises(DataError, match="no sample can be used: 42 no face, 1 unreadable, 1 bad label"):
+        prepared(mixed_folder, tmp_path / "out", detector=FixedDetector())
+    assert not (tmp_path / "out" / "manifest.parquet").exists()
 
 
 def test_a_photo_in_colour_keeps_its_colours(
-    made_up_face: Callable[[int, int], Picture], tmp_path: Path, detector: FixedDetector
+    made_up_face: Callable[[int, int], Picture], tmp_path: Path, prepared: Prepared
 ) -> None:
-    folder = tmp_path / "colour"
-    folder.mkdir()
+    (tmp_path / "colour").mkdir()
     for number in range(4):
         picture = made_up_face(number, 20)
         picture[..., 2] = 0
-        cv2.imwrite(str(folder / f"2{number}_0_0_2017.png"), picture[..., ::-1])
-    made = prepare("utkface", folder, tmp_path / "out", detector=detector, crop=SPEC, val_share=0.5)
-    crop = read_image(made.folder / made.split("all")["path"][0])
+        Image.fromarray(picture).save(tmp_path / f"colour/2{number}_0_0_2017.png")
+    made = prepared(tmp_path / "colour", tmp_path / "out", val_share=0.5)
+    crop = made.read_crop(made.split("all").iloc[0])
     assert crop[..., 0].mean() > 30
     assert crop[..., 2].mean() < 15

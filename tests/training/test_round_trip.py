@@ -292,10 +292,14 @@ def test_crops_with_too_little_margin_are_refused(tiny_config: TrainConfig, tmp_
 
 
 def test_a_crop_of_another_size_is_named(manifest: Manifest, tiny_config: TrainConfig, tmp_path: Path) -> None:
-    folder = _edited(manifest, tmp_path / "crops", lambda table: table)
-    path = manifest.split("train")["path"][0]
-    shutil.copy(Path(__file__).parents[2] / "examples/eileen-collins.jpg", folder / path)
-    with pytest.raises(DataError, match=f"{path}: .* pixels, but the manifest's crops have 48"):
+    def large_crop(table: pd.DataFrame) -> pd.DataFrame:
+        first = table.index[table["split"] == "train"][0]
+        table.loc[first, ["path", "offset", "length"]] = ["large.jpg", None, None]
+        return table
+
+    folder = _edited(manifest, tmp_path / "crops", large_crop)
+    shutil.copy(Path(__file__).parents[2] / "examples/eileen-collins.jpg", folder / "large.jpg")
+    with pytest.raises(DataError, match=r"large\.jpg: .* 512 x 512 pixels, but the manifest's crops have 48"):
         train(_changed(tiny_config, data={"manifest": folder}), tmp_path / "run", progress=False)
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from cyclopts import App, CycloptsError
 
@@ -15,18 +15,39 @@ from agelens._version import VERSION
 from agelens.cli.console import complain
 from agelens.errors import AgelensError, ConfigError, MissingExtraError
 
-__all__ = ["COMMANDS", "build_app", "main"]
+__all__ = ["COMMANDS", "Command", "build_app", "main"]
 
 FAILED: Final = 2
 INTERRUPTED: Final = 130
 
+
+class Command(NamedTuple):
+    """What is known of a command before it is loaded.
+
+    Attributes:
+        summary: its line in the overview.
+        extra: the extra that brings the packages it needs; None: the base install has them.
+    """
+
+    summary: str
+    extra: str | None
+
+
 # Commands are imported when they are called, and some may not be installed: their lines for the overview stand here.
+# Each is a function, or an App with commands of its own, of its name in the module of its name.
 COMMANDS: Final = {
-    "predict": "Estimate the age of every face in photos.",
-    "prepare": "Cut the faces out of a public data set and write them with a manifest.",
-    "train": "Train a network as a configuration says.",
-    "evaluate": "Measure a bundle on the crops of a manifest.",
-    "export": "Make a bundle of a run's best weights, calibrated and measured on the validation split.",
+    "predict": Command("Estimate the age of every face in photos.", None),
+    "sources": Command("List the data sets that can be prepared, or say more of one.", "data"),
+    "prepare": Command("Cut the faces out of a public data set and write them with a manifest.", "data"),
+    "manifest": Command("Show, check, merge and convert manifests.", "data"),
+    "stats": Command("Count a manifest's faces by age, gender, data set and split, and draw them.", "data"),
+    "audit": Command("Find duplicates, leaks and wrong labels in a manifest.", "data"),
+    "split": Command("Split a manifest anew, by shares, by a list, or by folds.", "data"),
+    "train": Command("Train a network as a configuration says.", "train"),
+    "evaluate": Command("Measure a bundle on the crops of a manifest.", "data"),
+    "export": Command(
+        "Make a bundle of a run's best weights, calibrated and measured on the validation split.", "train"
+    ),
 }
 
 
@@ -35,15 +56,15 @@ def build_app(*, overview: bool = False) -> App:
     app = App(
         name="agelens",
         help="Estimate age and gender from faces, and train the models that do it.",
-        help_epilogue="Example:  agelens predict photo.jpg",
+        help_epilogue="Example:  agelens predict photo.jpg" if overview else None,  # commands would take it over
         version=VERSION,
         print_error=False,
         exit_on_error=False,
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    for name, summary in COMMANDS.items():
-        app.command(f"agelens.cli.{name}:{name}", help=summary if overview else None, help_epilogue="")
+    for name, command in COMMANDS.items():
+        app.command(f"agelens.cli.{name}:{name}", help=command.summary if overview else None)
     return app
 
 
@@ -60,8 +81,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal or pipe that is not UTF-8 gets "?" for what it lacks
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        tokens = list(sys.argv[1:] if arguments is None else arguments)
         overview = not tokens or tokens[0] in ("--help", "-h", "--version")
         if not overview and tokens[0] not in COMMANDS:  # cyclopts would import every command to say so
             raise ConfigError(f"no command {tokens[0]!r}; there are: {', '.join(COMMANDS)}")
@@ -70,7 +91,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (AgelensError, CycloptsError) as error:
         complain(str(error))
     except ImportError as error:
-        complain(_missing(error))
+        complain(_missing(error, *tokens[:1]))
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
@@ -84,9 +105,13 @@ def _run(arguments: Sequence[str] | None) -> int:
     return FAILED
 
 
-def _missing(error: ImportError) -> str:
+def _missing(error: ImportError, name: str = "") -> str:
     """What is not installed; cyclopts wraps the error that a command's import ended with in one of its own."""
     cause = error.__cause__ or error
-    if isinstance(cause, ModuleNotFoundError):
-        return str(MissingExtraError("train", cause.name or "a package"))
-    return str(cause)
+    if not isinstance(cause, ModuleNotFoundError):
+        return str(cause)
+    package = cause.name or "a package"
+    extra = COMMANDS[name].extra if name in COMMANDS else None
+    if extra is None:
+        return f"this needs '{package}', which is not installed: in agelens's checkout, pip install ."
+    return str(MissingExtraError(extra, package))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -12,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-__all__ = ["complain", "note", "print_table", "printable", "progress_bar"]
+__all__ = ["complain", "note", "print_json", "print_table", "printable", "progress_bar"]
 
 
 def printable(text: object) -> str:
@@ -30,18 +32,25 @@ def note(message: str) -> None:
     _stderr().print(escape(_one_line(message)), soft_wrap=True)
 
 
-def print_table(columns: dict[str, str], rows: list[list[str]]) -> None:
+def print_table(columns: dict[str, str], rows: list[list[str]], *, whole: bool = False) -> None:
     """A table on stdout: ``columns`` maps each heading to "left" or "right"; cells are plain text.
 
-    In a pipe or a file no cell is cut off or folded.
+    In a pipe or a file no cell is cut off or folded; in a terminal a long word is cut off, or folded where cells are
+    wanted ``whole``.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading, side in columns.items():
-        table.add_column(heading, justify="right" if side == "right" else "left")
+        justify: Literal["left", "right"] = "right" if side == "right" else "left"
+        table.add_column(escape(printable(heading)), justify=justify, overflow="fold" if whole else "ellipsis")
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
     width = None if sys.stdout.isatty() else 10_000  # twice the longest path
     Console(highlight=False, emoji=False, width=width).print(table)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout, in one line."""
+    print(json.dumps(value, allow_nan=False))  # noqa: T201
 
 
 @contextmanager

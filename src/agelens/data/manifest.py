@@ -7,45 +7,33 @@ crops are relative to the manifest's folder, so that folder and manifest move to
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agelens.data.checks import find_faults
+from agelens.data.columns import COLUMNS
+from agelens.data.crops import read_crop
 from agelens.errors import DataError
 from agelens.faces.align import CropSpec
 from agelens.files import atomic_path
 
-__all__ = ["COLUMNS", "GENDERS", "Manifest", "read_manifest", "write_manifest"]
+__all__ = ["MANIFEST_NAME", "Manifest", "open_table", "read_manifest", "write_batches", "write_manifest"]
 
-# Gender as the data sets label it: perceived, two values. The order is that of every model's output.
-GENDERS: Final = ("male", "female")
-
-COLUMNS: Final = pa.schema(
-    [
-        ("path", pa.string()),  # the crop, relative to the manifest; null when it was removed
-        ("source_path", pa.string()),  # the original, relative to the data set's folder
-        ("dataset", pa.string()),
-        ("age", pa.float32()),  # years; null when only a band is known
-        ("age_low", pa.float32()),  # the band, both ends within it
-        ("age_high", pa.float32()),
-        ("gender", pa.string()),  # one of GENDERS, or null
-        ("race", pa.string()),
-        ("subject", pa.string()),
-        ("group", pa.int32()),  # near-duplicates share one
-        ("split", pa.string()),  # train or val; null when it was removed
-        ("box", pa.list_(pa.float32(), 4)),  # in pixels of the original
-        ("landmarks", pa.list_(pa.float32(), 10)),
-        ("score", pa.float32()),
-        ("removed", pa.string()),
-    ]
-)
+MANIFEST_NAME: Final = "manifest.parquet"
+CROP_KEY: Final = b"agelens.crop"
+# A table may come from anywhere; one that unpacks to more than this is not opened.
+MAX_BYTES: Final = 16 * 2**30
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class Manifest:
     """A table of samples and the spec by which their crops were cut.
 
@@ -55,14 +43,12 @@ class Manifest:
         folder: where the crops' paths start from.
     """
 
-    def __init__(self, table: pd.DataFrame, crop: CropSpec, folder: Path) -> None:
-        """Take the parts as they are; ``read_manifest`` checks what comes from a file."""
-        self.table = table
-        self.crop = crop
-        self.folder = folder
+    table: pd.DataFrame
+    crop: CropSpec
+    folder: Path
 
     def split(self, name: str, *, exact_age: bool = False) -> pd.DataFrame:
-        """The samples of one split ("train", "val"), or all that were kept ("all"), in the manifest's order.
+        """The samples of one split ("train", "val", "test"), or all that were kept ("all"), in the manifest's order.
 
         Raises:
             DataError: there is none; or ``exact_age`` is wanted, and a sample has a band only.
@@ -77,6 +63,20 @@ class Manifest:
             raise DataError(f"{self.folder}: {bands} samples of {name!r} have an age band, but exact ages are needed")
         return rows.reset_index(drop=True)
 
+    def read_crop(self, row: Mapping[str, Any] | pd.Series[Any]) -> npt.NDArray[np.uint8]:
+        """The stored crop of a row that was kept: (size, size, 3) uint8, RGB.
+
+        Raises:
+            DataError: its file is missing, damaged, or of another size than the manifest says.
+        """
+        crop = read_crop(self.folder, row["path"], row["offset"], row["length"])
+        if crop.shape[:2] != (self.crop.size, self.crop.size):
+            raise DataError(
+                f"{self.folder / row['path']}: a crop has {crop.shape[1]} x {crop.shape[0]} pixels, but the manifest's "
+                f"crops have {self.crop.size}; make them again with: agelens prepare"
+            )
+        return crop
+
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write a manifest as parquet, the crop spec in its metadata; the old file stays until the new one is whole.
@@ -85,57 +85,49 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         OutputError: the file cannot be written.
     """
     table = pa.Table.from_pandas(manifest.table, schema=COLUMNS, preserve_index=False)
-    table = table.replace_schema_metadata({"agelens.crop": json.dumps(asdict(manifest.crop))})
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary)
+    write_batches(table.to_batches(), manifest.crop, path)
+
+
+def write_batches(
+    batches: Iterable[pa.RecordBatch], crop: CropSpec, path: Path, metadata: Mapping[str, str] | None = None
+) -> None:
+    """As ``write_manifest``, of rows that come some at a time; ``metadata`` goes into the file too."""
+    schema = COLUMNS.with_metadata({CROP_KEY.decode(): json.dumps(asdict(crop)), **(metadata or {})})
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for batch in batches:
+            writer.write_batch(batch.cast(schema))
 
 
 def read_manifest(path: Path) -> Manifest:
     """Read a manifest, or the ``manifest.parquet`` of a folder, and check it.
 
     Raises:
-        DataError: the file is missing, is no manifest, or holds values that cannot be.
+        DataError: the file is missing, is no manifest, or holds values that cannot be; all faults are named at once.
+    """
+    table, crop, path = open_table(path)
+    faults = find_faults(table)
+    if faults:
+        raise DataError(f"{path}: {'; '.join(map(str, faults))}")
+    return Manifest(table.select(COLUMNS.names).cast(COLUMNS).to_pandas(), crop, path.parent)
+
+
+def open_table(path: Path) -> tuple[pa.Table, CropSpec, Path]:
+    """A manifest's table as it is, unchecked, with its crop spec and the file it was read from.
+
+    Raises:
+        DataError: the file is missing, or is no manifest.
     """
     try:
-        if path.is_dir():
-            path = path / "manifest.parquet"
+        path = path / MANIFEST_NAME if path.is_dir() else path
         if not path.is_file():
             raise DataError(f"{path}: no such manifest; make one with: agelens prepare")
-        table = pq.read_table(path)
-        crop = CropSpec(**json.loads((table.schema.metadata or {})[b"agelens.crop"]))
+        with pq.ParquetFile(path) as file:
+            sizes = (file.metadata.row_group(group).total_byte_size for group in range(file.num_row_groups))
+            if sum(sizes) > MAX_BYTES:
+                raise DataError(f"{path}: unpacks to more than {MAX_BYTES >> 30} GB; that is no manifest")
+            table = file.read()
+        table.validate(full=True)  # text may hold bytes that are none
+        crop = CropSpec(**json.loads((table.schema.metadata or {})[CROP_KEY]))
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a manifest of agelens ({error}); make one with: agelens prepare") from error
-    missing = [name for name in COLUMNS.names if name not in table.schema.names]
-    if missing:
-        raise DataError(f"{path}: columns are missing: {', '.join(missing)}; make it again with: agelens prepare")
-    try:
-        frame = table.select(COLUMNS.names).cast(COLUMNS).to_pandas()
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: a column has another type: {error}") from error
-    _check(frame, path)
-    return Manifest(frame, crop, path.parent)
-
-
-def _check(frame: pd.DataFrame, path: Path) -> None:
-    kept = frame[frame["removed"].isna()]
-    faults = {
-        "no crop path": kept["path"].isna() | (kept["path"] == ""),
-        "a path outside the manifest's folder": kept["path"].map(_leaves_folder),
-        "neither age nor band": kept["age"].isna() & (kept["age_low"].isna() | kept["age_high"].isna()),
-        "an age outside 0…130": (kept["age"] < 0) | (kept["age"] > 130) | np.isinf(kept["age"]),
-        "a band that ends before it starts": kept["age_low"] > kept["age_high"],
-        "an unknown gender": ~(kept["gender"].isin(GENDERS) | kept["gender"].isna()),
-        "a crop path used twice": kept["path"].duplicated(keep=False),
-    }
-    found = [f"{name} in rows {_rows(rows)}" for name, rows in faults.items() if rows.any()]
-    if found:
-        raise DataError(f"{path}: {'; '.join(found)}")
-
-
-def _leaves_folder(path: Any) -> bool:
-    return isinstance(path, str) and (Path(path).is_absolute() or ".." in Path(path).parts)
-
-
-def _rows(faulty: pd.Series[bool]) -> str:
-    numbers = [str(number) for number in faulty.index[faulty]]
-    return ", ".join(numbers[:10]) + (f" and {len(numbers) - 10} more" if len(numbers) > 10 else "")
+    return table, crop, path

@@ -1,86 +1,88 @@
-"""Splits that do not leak: near-duplicates fall on the same side."""
+"""Splits that do not leak: what belongs together falls on the same side."""
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
-__all__ = ["assign_split", "group_duplicates", "thumbprint"]
+__all__ = ["TooFewGroupsError", "assign_folds", "assign_split"]
 
-# Side of the grey thumbnail by which crops are compared, and the correlation from which two are one picture.
-# Chosen by eye on UTKFace's closest pairs: from 0.95 up all are one photo, re-encoded or cut again; below 0.94 most are
-# different people.
-THUMB_SIDE: Final = 24
-SAME_PICTURE: Final = 0.95
+Ages = npt.NDArray[np.floating[Any]]
+Groups = npt.NDArray[np.int32]
 
-
-def thumbprint(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """What a crop looks like from afar: (H, W, 3) uint8 → (576,) float32 of mean 0 and length 1."""
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (THUMB_SIDE, THUMB_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32).ravel()
-    small -= small.mean()
-    return np.asarray(small / max(float(np.linalg.norm(small)), 1e-6), dtype=np.float32)
+# A share that is not one part in n is made of so many parts.
+FINE_PARTS: Final = 20
 
 
-def group_duplicates(thumbprints: npt.NDArray[np.float32], threshold: float = SAME_PICTURE) -> npt.NDArray[np.int32]:
-    """Number the pictures so that those which correlate above ``threshold``, directly or in a chain, share a number.
+class TooFewGroupsError(ValueError):
+    """There are fewer groups than parts to make of them."""
+
+
+def assign_folds(ages: Ages, groups: Groups, *, folds: int, seed: int) -> npt.NDArray[np.int32]:
+    """Which fold each sample is held back in: stratified by decade of age, whole groups in one fold.
 
     Args:
-        thumbprints: (N, D), rows of length 1.
-        threshold: correlation, within -1…1.
+        ages: (N,) years; the middle of a band where only that is known.
+        groups: (N,) numbers; samples that share one stay together.
+        folds: how many, at least 2.
+        seed: the same seed gives the same folds.
 
     Returns:
-        (N,) int32, counted from 0 in the order of first appearance.
+        (N,) int32, 0…folds-1.
+
+    Raises:
+        TooFewGroupsError: there are fewer groups than folds.
+        ValueError: ``folds`` is below 2.
     """
-    count = len(thumbprints)
-    firsts, seconds = [np.arange(count)], [np.arange(count)]
-    for start in range(0, count, 2048):  # a stripe at a time: memory grows with N, not N²
-        close = thumbprints[start : start + 2048] @ thumbprints.T > threshold
-        rows, columns = np.nonzero(close)
-        firsts.append(rows + start)
-        seconds.append(columns)
-    first, second = np.concatenate(firsts), np.concatenate(seconds)
-    graph = coo_matrix((np.ones(len(first), dtype=bool), (first, second)), shape=(count, count))
-    _, labels = connected_components(graph, directed=False)
-    return np.asarray(labels, dtype=np.int32)
+    if folds < 2:
+        raise ValueError(f"{folds} folds; at least 2 are needed")
+    found = len(np.unique(groups))
+    if found < folds:
+        raise TooFewGroupsError(f"{found} different pictures or people cannot be split into {folds} parts")
+    decades = np.minimum(ages // 10, 9).astype(int)
+    counts = np.bincount(decades)
+    decades[counts[decades] < folds] = counts.argmax()  # too few to be in every part: stratified with the commonest
+    parts = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    fold = np.zeros(len(ages), dtype=np.int32)
+    for number, (_, held_back) in enumerate(parts.split(np.zeros(len(ages)), decades, groups)):
+        fold[held_back] = number
+    return fold
 
 
 def assign_split(
-    ages: npt.NDArray[np.floating[Any]], groups: npt.NDArray[np.int32], *, val_share: float, seed: int
+    ages: Ages, groups: Groups, *, val_share: float, test_share: float = 0.0, seed: int
 ) -> npt.NDArray[np.str_]:
-    """Which samples are "train" and which "val": stratified by decade of age, whole groups on one side.
+    """Which samples are "train", "val" and "test": stratified by decade of age, whole groups on one side.
 
     Args:
-        ages: (N,) years.
+        ages: (N,) years; the middle of a band where only that is known.
         groups: (N,) numbers; samples that share one stay together.
-        val_share: share of the samples to hold back, above 0 and at most 0.5; met to within a fortieth.
+        val_share: share of the samples to hold back for validation; met to within a fortieth.
+        test_share: share to hold back for the test, likewise. Together above 0 and at most 0.8.
         seed: the same seed gives the same split.
 
     Returns:
         (N,) strings.
 
     Raises:
-        ValueError: ``val_share`` is out of its range, or there are too few groups to split.
+        TooFewGroupsError: there are too few groups to hold any back.
+        ValueError: a share is out of its range.
     """
-    if not 0 < val_share <= 0.5:
-        raise ValueError(f"val_share is {val_share}; it must be above 0 and at most 0.5")
-    parts = round(1 / val_share)
-    if abs(1 / parts - val_share) > 0.01:  # not one part in n: several of twenty
-        parts = 20
-    if len(np.unique(groups)) < parts:
-        raise ValueError(f"{len(np.unique(groups))} different pictures cannot be split into {parts} parts")
-    decades = np.minimum(ages // 10, 9).astype(int)
-    counts = np.bincount(decades)
-    decades[counts[decades] < parts] = counts.argmax()  # too few to be in every part: stratified with the commonest
-    folds = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
-    split = np.full(len(ages), "train")
-    for _, held_back in islice(folds.split(np.zeros(len(ages)), decades, groups), round(val_share * parts)):
-        split[held_back] = "val"
-    return split
+    if min(val_share, test_share) < 0 or not 0 < val_share + test_share <= 0.8:
+        raise ValueError(f"shares of {val_share} and {test_share}; together they must be above 0 and at most 0.8")
+    parts = _parts(val_share, test_share)
+    fold = assign_folds(ages, groups, folds=parts, seed=seed)
+    val = round(val_share * parts)
+    held_back = val + round(test_share * parts)
+    return np.where(fold < val, "val", np.where(fold < held_back, "test", "train"))
+
+
+def _parts(*shares: float) -> int:
+    """The fewest equal parts of which every share is a whole number, to within a hundredth."""
+    for parts in range(2, FINE_PARTS):
+        if all(abs(round(share * parts) / parts - share) <= 0.01 for share in shares):
+            return parts
+    return FINE_PARTS

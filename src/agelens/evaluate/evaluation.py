@@ -17,7 +17,6 @@ from agelens.data.manifest import Manifest
 from agelens.errors import DataError
 from agelens.evaluate import metrics
 from agelens.faces.align import recrop
-from agelens.images import read_image
 
 __all__ = ["Predictions", "figures", "predict_split", "read_crops"]
 
@@ -73,8 +72,7 @@ def predict_split(
         progress: called with the number of faces done and their total.
 
     Raises:
-        DataError: the split is empty, has no exact ages, or its crops do not fit the bundle.
-        ImageError: a crop is missing or damaged.
+        DataError: the split is empty, has no exact ages, or its crops are missing, damaged or do not fit the bundle.
     """
     rows = manifest.split(split, exact_age=True)
     outputs = []
@@ -88,14 +86,14 @@ def predict_split(
 def read_crops(manifest: Manifest, rows: pd.DataFrame, bundle: Bundle) -> npt.NDArray[np.uint8]:
     """The stored crops of some rows as the bundle wants them: (N, size, size, 3) uint8; errors as above."""
 
-    def read(path: str) -> npt.NDArray[np.uint8]:
+    def read(place: dict[str, Any]) -> npt.NDArray[np.uint8]:
         try:
-            return recrop(read_image(manifest.folder / path), manifest.crop, bundle.card.crop)
+            return recrop(manifest.read_crop(place), manifest.crop, bundle.card.crop)
         except ValueError as error:
             raise DataError(f"{manifest.folder}: {error}; prepare the data set again for this bundle") from error
 
     with ThreadPoolExecutor(2) as pool:
-        return np.stack(list(pool.map(read, rows["path"])))
+        return np.stack(list(pool.map(read, rows[["path", "offset", "length"]].to_dict("records"))))
 
 
 def figures(predictions: Predictions, level: float, mass: float) -> dict[str, Any]:

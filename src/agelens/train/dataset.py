@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import numpy as np
@@ -12,9 +11,8 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from agelens.data.manifest import GENDERS, Manifest
-from agelens.errors import DataError
-from agelens.images import read_image
+from agelens.data.columns import GENDERS
+from agelens.data.manifest import Manifest
 
 __all__ = ["NO_GENDER", "Batch", "CropDataset", "make_loader"]
 
@@ -49,23 +47,17 @@ class CropDataset(Dataset[dict[str, Any]]):
             DataError: the split is empty, or a sample has no exact age.
         """
         rows = manifest.split(split, exact_age=True)
-        self._folder: Path = manifest.folder
-        self._paths = rows["path"].tolist()
+        self._manifest = manifest
+        self._places = cast("list[dict[str, Any]]", rows[["path", "offset", "length"]].to_dict("records"))
         self.ages = rows["age"].to_numpy(dtype=np.float32)
         self.genders = gender_codes(rows["gender"])
-        self._size = manifest.crop.size
         self._transform = transform
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._places)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        crop = read_image(self._folder / self._paths[index])
-        if crop.shape != (self._size, self._size, 3):
-            raise DataError(
-                f"{self._paths[index]}: {crop.shape[1]} x {crop.shape[0]} pixels, but the manifest's crops have "
-                f"{self._size}; make them again with: agelens prepare"
-            )
+        crop = self._manifest.read_crop(self._places[index])
         return {"crop": self._transform(crop), "age": self.ages[index], "gender": self.genders[index]}
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from agelens.ages import NUM_BINS
-from agelens.data.manifest import GENDERS
+from agelens.data.columns import GENDERS
 from agelens.errors import ConfigError
 from agelens.train.config import BackboneConfig
 

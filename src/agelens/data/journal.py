@@ -1,0 +1,133 @@
+"""The record of a preparation that is not finished: a line for every sample that is done, in the samples' order.
+
+A killed process leaves whole lines and perhaps a torn one, which is cut off; the next process goes on behind it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from agelens.errors import OutputError
+
+if os.name == "posix":
+    import fcntl
+
+__all__ = ["JOURNAL_NAME", "Journal"]
+
+JOURNAL_NAME: Final = "unfinished.jsonl"
+
+Row = dict[str, Any]
+
+
+class Journal:
+    """Rows on disk, appended one at a time; keeps other processes out until it is closed.
+
+    Attributes:
+        count: rows that are in it.
+        last_crop_end: where the last crop ends in the pack, in bytes.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        """Open a journal, or begin one.
+
+        Args:
+            path: of the journal.
+            settings: plain values; rows that were made with others must not be mixed with these.
+
+        Raises:
+            OutputError: it cannot be written, another process has it, or it was begun with other settings.
+        """
+        self._path = path
+        self.count = 0
+        self.last_crop_end = 0
+        try:
+            with ExitStack() as stack:
+                self._stream = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
+                stack.callback(self.close)
+                self._lock()
+                self._open(json.loads(json.dumps(settings)))
+                stack.pop_all()
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+    def _lock(self) -> None:
+        if os.name != "posix":  # nothing keeps two processes apart there
+            return
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputError(f"{self._path}: another process is preparing into this folder; wait for it") from error
+
+    def _open(self, settings: Row) -> None:
+        begun, end = None, 0
+        with self._path.open("rb") as lines:
+            for line in lines:
+                row = _whole(line)
+                if row is None:
+                    break
+                end += len(line)
+                if begun is None:
+                    begun = row
+                    self._check(begun, settings)
+                else:
+                    self._note(row)
+        self._stream.truncate(end)
+        self._stream.seek(end)
+        if begun is None:
+            self._write(settings)
+
+    def _check(self, begun: Row, settings: Row) -> None:
+        other = [name for name in settings if begun.get(name) != settings[name]]
+        if other:
+            was = ", ".join(f"{name} {begun.get(name)}, now {settings[name]}" for name in other)
+            raise OutputError(
+                f"{self._path.parent}: holds an unfinished preparation with other settings ({was}); "
+                "repeat it with those to go on, or remove the folder"
+            )
+
+    def _note(self, row: Row) -> None:
+        self.count += 1
+        if row.get("offset") is not None:
+            self.last_crop_end = row["offset"] + row["length"]
+
+    def append(self, row: Row) -> None:
+        """Add a row of plain values.
+
+        Raises:
+            OutputError: it cannot be written, as on a full disk.
+        """
+        try:
+            self._write(row)
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written: {error.strerror or error}") from error
+        self._note(row)
+
+    def _write(self, row: Row) -> None:
+        rest = memoryview(json.dumps(row).encode() + b"\n")
+        while rest:  # an unbuffered write may take a part only
+            rest = rest[self._stream.write(rest) :]
+
+    def rows(self) -> Iterator[Row]:
+        """Every row, in order, read from the disk one by one."""
+        with self._path.open("rb") as lines:
+            next(lines)  # the settings
+            for line in lines:
+                yield json.loads(line)
+
+    def close(self) -> None:
+        """Close the file and let others in."""
+        self._stream.close()
+
+
+def _whole(line: bytes) -> Row | None:
+    """The row of a line, or None when it was cut off, or hit by a crash of the machine."""
+    try:
+        row = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None

@@ -1,0 +1,81 @@
+"""Which crops look most alike at a glance: by thumbnails, mirrored or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["GREY_SIDE", "grey", "nearest_pairs", "thumbnails"]
+
+Greys = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+GREY_SIDE: Final = 64
+THUMB_SIDE: Final = 16
+TILE: Final = 1024
+
+# How many crops each is compared with, and how alike their thumbnails must be. Of 1,400 copies of 200 UTKFace pictures
+# (JPEG 30, brighter, grey, cut, turned by 6 degrees, mirrored, half the size), detected anew, the original is among the
+# five most alike of 20,106 for 98 %.
+NEAREST: Final = 5
+LEAST_ALIKE: Final = 0.6
+
+
+def grey(crop: npt.NDArray[np.uint8]) -> Greys:
+    """What is compared of a crop: (H, W, 3) uint8 RGB → (64, 64) uint8."""
+    whole = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(whole, (GREY_SIDE, GREY_SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def nearest_pairs(
+    greys: Greys, progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Each crop with those whose thumbnails, mirrored or not, are the most alike: two (M,), each pair once.
+
+    Time grows with N², memory with N.
+
+    Args:
+        greys: (N, 64, 64) uint8.
+        progress: called with the number of crops done and their total.
+    """
+    plain, mirrored = thumbnails(greys), thumbnails(greys[:, :, ::-1])
+    pairs = []
+    for start in range(0, len(greys), TILE):
+        ours = slice(start, start + TILE)
+        rows, columns = _nearest(plain, plain[ours], mirrored[ours], start)
+        pairs.append(np.stack([np.minimum(rows, columns), np.maximum(rows, columns)], axis=1))
+        progress(min(start + TILE, len(greys)), len(greys))
+    found = np.unique(np.concatenate(pairs), axis=0) if pairs else np.zeros((0, 2), np.int64)
+    return found[:, 0], found[:, 1]
+
+
+def thumbnails(greys: Greys) -> npt.NDArray[np.float32]:
+    """(N, 64, 64) → (N, 256) float32, each of mean 0 and length 1."""
+    step = GREY_SIDE // THUMB_SIDE
+    blocks = greys.reshape(len(greys), THUMB_SIDE, step, THUMB_SIDE, step)
+    flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(greys), -1)
+    flat -= flat.mean(axis=1, keepdims=True)
+    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), dtype=np.float32)
+
+
+def _nearest(
+    theirs: npt.NDArray[np.float32], plain: npt.NDArray[np.float32], mirrored: npt.NDArray[np.float32], start: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The most alike of all to some, a tile at a time: rows and columns of the pairs."""
+    best = np.full((len(plain), NEAREST), -1.0, dtype=np.float32)
+    place = np.zeros((len(plain), NEAREST), dtype=np.int64)
+    for column in range(0, len(theirs), TILE):
+        tile = theirs[column : column + TILE].T
+        alike = np.maximum(plain @ tile, mirrored @ tile)
+        if column == start:
+            np.fill_diagonal(alike, -1)
+        candidates = np.concatenate([best, alike], axis=1)
+        places = np.concatenate([place, np.broadcast_to(column + np.arange(tile.shape[1]), alike.shape)], axis=1)
+        chosen = np.argpartition(-candidates, NEAREST - 1, axis=1)[:, :NEAREST]
+        best, place = np.take_along_axis(candidates, chosen, 1), np.take_along_axis(places, chosen, 1)
+    rows, ranks = np.nonzero(best >= LEAST_ALIKE)
+    return rows.astype(np.int64) + start, place[rows, ranks]
