@@ -51,7 +51,7 @@ def command(folder: Path, out: Path) -> list[str]:
 def some(utkface: Path, count: int, folder: Path) -> Path:
     """A folder with links to ``count`` pictures of UTKFace, spread over all ages."""
     folder.mkdir()
-    files = pictures(utkface)
+    files = list(pictures(utkface))
     for number in range(count):
         file = files[number * len(files) // count]
         (folder / file.name).symlink_to(file.resolve())

@@ -90,9 +90,9 @@ def test_bytes_that_are_no_text_get_through_to_the_manifest(
 @pytest.mark.parametrize("name", ["a\nb", "it's", 'a "quoted" one', "comma, tab\t", "[bold]", "ünï", "a\\xff", " x "])
 def test_odd_names_stay_as_they_are(name: str, faces_folder: Path, tmp_path: Path, prepared: Prepared) -> None:
     (tmp_path / "set").mkdir()
-    shutil.copy(next(faces_folder.iterdir()), tmp_path / "set" / f"{name}_30_f.jpg")
-    (row,) = prepared(tmp_path / "set", tmp_path / "out", "named").table.to_dict("records")
-    assert (row["source_path"], row["subject"], row["age"]) == (f"{name}_30_f.jpg", name, 30)
+    shutil.copy(next(faces_folder.iterdir()), tmp_path / "set" / f"30_1_0_{name}.jpg")
+    (row,) = prepared(tmp_path / "set", tmp_path / "out").split("all").to_dict("records")
+    assert (row["source_path"], row["age"]) == (f"30_1_0_{name}.jpg", 30)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

@@ -20,7 +20,7 @@ from agelens.data.manifest import Manifest
 from agelens.data.reasons import Reason
 from agelens.errors import DataError
 
-__all__ = ["fix"]
+__all__ = ["REASONS", "fix"]
 
 # The first reason that fits a sample is the one that is written.
 REASONS: Final = {

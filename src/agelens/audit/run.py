@@ -1,56 +1,25 @@
-"""The audit: every check that was asked for, and all that they find."""
+"""The audit: everything that is wrong, and a manifest without it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-from agelens.audit.balance import find_imbalance
-from agelens.audit.copies import find_copies, find_leaks, find_parted_subjects
-from agelens.audit.crops import CropReader, Progress, silent
-from agelens.audit.faces import SAME_FACE, embed_faces, face_links
+from agelens.audit.crops import silent
 from agelens.audit.findings import Finding, Kind
-from agelens.audit.labels import find_labels, subject_key
-from agelens.audit.photos import Photos, group_photos, hash_links, registration_links
-from agelens.audit.pictures import find_blank, find_damaged, find_doubtful
-from agelens.audit.samples import Samples, open_samples
-from agelens.audit.suspects import choose_judges, find_suspects
-from agelens.bundle import Bundle
-from agelens.data.nearest import grey, nearest_pairs
-from agelens.faces.embedder import Embedder
+from agelens.audit.fix import REASONS, fix
+from agelens.audit.photos import Photos
+from agelens.audit.samples import Samples, open_samples, samples_of
+from agelens.audit.settings import AuditSettings, Stage
+from agelens.audit.suspects import choose_judges
+from agelens.audit.work import Work
+from agelens.data.manifest import Manifest
 
-__all__ = ["CHECKS", "Audit", "AuditSettings", "Check", "Stage", "audit"]
+__all__ = ["Audit", "audit", "fix_all"]
 
-Check = Literal["duplicates", "leaks", "labels", "pictures", "balance", "model"]
-CHECKS: Final[tuple[Check, ...]] = get_args(Check)
-
-# Says that a part of the work begins, and takes how far it is: ``cli.console.progress_bar``, or nobody.
-Stage = Callable[[str], AbstractContextManager[Progress]]
-
-
-@dataclass(frozen=True, slots=True)
-class AuditSettings:
-    """What to look for, and with what.
-
-    Attributes:
-        checks: what to look for; "model" needs bundles.
-        bundles: models whose opinion of the labels counts: one, or as many as there are folds.
-        in_sample: one model judges the training split too.
-        embedder: finds faces alike, beside what hashes and registration find.
-        same_face: cosine of two embeddings from which they are one photo.
-    """
-
-    checks: Sequence[Check] = CHECKS
-    bundles: Sequence[Bundle] = ()
-    in_sample: bool = False
-    embedder: Embedder | None = None
-    same_face: float = SAME_FACE
+MOST_ROUNDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +29,7 @@ class Audit:
     Attributes:
         samples: that were looked at.
         findings: by kind, the worst of each first.
-        photos: which samples show one photo; None when neither duplicates nor leaks were looked for.
+        photos: which samples show one photo; None when nobody looked.
     """
 
     samples: Samples
@@ -82,68 +51,49 @@ def audit(path: Path, settings: AuditSettings, stage: Stage = lambda what: nullc
         ConfigError: a model has nothing to judge, or there are not as many models as folds.
         BundleError: a network fails.
     """
-    samples = open_samples(path)
-    judged = choose_judges(samples, len(settings.bundles), in_sample=settings.in_sample) if settings.bundles else []
-    work = _Work(samples, settings, stage)
-    photos = work.photos() if {"duplicates", "leaks"} & set(settings.checks) else None
-    found = list(work.findings(photos, judged))
-    found += find_damaged(work.reader)
+    return _audit(open_samples(path), settings, stage)
+
+
+def fix_all(
+    found: Audit,
+    settings: AuditSettings,
+    *,
+    labels: bool = False,
+    stage: Stage = lambda what: nullcontext(silent),
+) -> Manifest:
+    """The manifest without the faults that were found, nor others that came to light when those were gone.
+
+    Each crop is compared with the few that look most alike. When copies leave, others take their places in that order,
+    so the rest is looked through again.
+
+    Args:
+        found: by ``audit``, with the same settings.
+        settings: what was looked for; leaks are closed if they were.
+        labels: remove samples whose labels are likely wrong too.
+        stage: called with the name of each part of the work.
+
+    Raises:
+        DataError: nothing would be left.
+    """
+    # all hashes and faces are compared with all: these find nothing new
+    again = replace(settings, bundles=(), embedder=None)
+    for _ in range(MOST_ROUNDS):
+        leaks = found.photos if "leaks" in settings.checks else None
+        fixed = fix(found.samples, found.findings, leaks, labels=labels)
+        found = _audit(samples_of(fixed, found.samples.file), again, stage)
+        if not any(finding.kind in FIXED for finding in found.findings):
+            break
+    return fixed
+
+
+FIXED: Final = {*REASONS, Kind.DUPLICATE_ACROSS, Kind.SUBJECT_ACROSS} - {Kind.DOUBTFUL_AGE}
+
+
+def _audit(samples: Samples, settings: AuditSettings, stage: Stage) -> Audit:
+    count = len(settings.bundles) if "model" in settings.checks else 0
+    judged = choose_judges(samples, count, in_sample=settings.in_sample) if count else []
+    work = Work(samples, settings, stage)
+    photos = work.photos()
     order = {kind: place for place, kind in enumerate(Kind)}
-    found.sort(key=lambda one: (order[one.kind], -one.score, one.rows))
-    return Audit(samples, tuple(found), photos if "leaks" in settings.checks else None)
-
-
-class _Work:
-    """The parts of an audit, which share what was read."""
-
-    def __init__(self, samples: Samples, settings: AuditSettings, stage: Stage) -> None:
-        self.samples, self.settings, self.stage = samples, settings, stage
-        self.reader = CropReader(samples)
-        rows, greys = self._greys() if {"duplicates", "leaks", "pictures"} & set(settings.checks) else _NOTHING
-        self.rows, self.greys = rows, greys
-
-    def _greys(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-        with self.stage("reading crops") as progress:
-            parts = list(self.reader.batches(self.samples.kept.index.to_numpy(), grey, progress))
-        if not parts:
-            return _NOTHING
-        rows, greys = zip(*parts, strict=True)
-        return np.concatenate(rows), np.concatenate(greys)
-
-    def photos(self) -> Photos:
-        kept = self.samples.kept
-        with self.stage("comparing hashes") as progress:
-            links = {"hash": hash_links(self.samples, progress)}
-        with self.stage("looking for alike crops") as progress:
-            pairs = nearest_pairs(self.greys, progress)
-        places = np.searchsorted(kept.index.to_numpy(), self.rows)
-        with self.stage("laying crops over each other") as progress:
-            links["registration"] = registration_links(len(kept), places, self.greys, pairs, progress)
-        if self.settings.embedder is not None:
-            with self.stage("embedding faces") as progress:
-                rows, vectors = embed_faces(self.reader, self.rows, self.settings.embedder, progress)
-            with self.stage("comparing faces") as progress:
-                places = np.searchsorted(kept.index.to_numpy(), rows)
-                links["face"] = face_links(len(kept), places, vectors, self.settings.same_face, progress)
-        return group_photos(kept, links)
-
-    def findings(self, photos: Photos | None, judged: Sequence[npt.NDArray[np.int64]]) -> Iterator[Finding]:
-        kept, checks = self.samples.kept, self.settings.checks
-        if photos is not None and "duplicates" in checks:
-            yield from find_copies(kept, photos)
-        if photos is not None and "leaks" in checks:
-            yield from find_leaks(kept, photos)
-            yield from find_parted_subjects(kept, subject_key(kept))
-        if "labels" in checks:
-            yield from find_labels(self.samples)
-        if "pictures" in checks:
-            yield from find_doubtful(kept)
-            yield from find_blank(self.rows, self.greys)
-        if "balance" in checks:
-            yield from find_imbalance(kept)
-        if "model" in checks and judged:
-            with self.stage("judging labels") as progress:
-                yield from find_suspects(self.reader, self.settings.bundles, judged, progress)
-
-
-_NOTHING: Final = (np.zeros(0, np.int64), np.zeros((0, 64, 64), np.uint8))
+    findings = sorted(work.findings(photos, judged), key=lambda one: (order[one.kind], -one.score, one.rows))
+    return Audit(samples, tuple(findings), photos)

@@ -16,7 +16,7 @@ from agelens.data.columns import COLUMNS
 from agelens.data.manifest import Manifest, open_table
 from agelens.errors import DataError
 
-__all__ = ["PLACE", "Samples", "fault_columns", "open_samples"]
+__all__ = ["PLACE", "Samples", "fault_columns", "open_samples", "samples_of"]
 
 PLACE: Final = {"path", "offset", "length"}
 
@@ -70,6 +70,12 @@ def open_samples(path: Path) -> Samples:
         raise DataError(f"{file}: {'; '.join(whole)}; make it again with: agelens prepare")
     table = source.select(COLUMNS.names).cast(COLUMNS)
     return Samples(file, table, Manifest(table.to_pandas(), crop, file.parent), tuple(faults))
+
+
+def samples_of(manifest: Manifest, file: Path) -> Samples:
+    """A sound manifest's samples; ``file`` is what messages name."""
+    table = pa.Table.from_pandas(manifest.table, schema=COLUMNS, preserve_index=False)
+    return Samples(file, table, manifest, ())
 
 
 def fault_columns(fault: Fault) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from cyclopts.validators import Number
 
 from agelens.audit.faces import SAME_FACE
 from agelens.audit.findings import ABOUT, Finding
-from agelens.audit.fix import fix as fix_findings
 from agelens.audit.page import draw_page
 from agelens.audit.report import count_kinds, to_json
-from agelens.audit.run import CHECKS, Audit, AuditSettings, Check
+from agelens.audit.run import Audit, fix_all
 from agelens.audit.run import audit as audit_manifest
+from agelens.audit.settings import CHECKS, AuditSettings, Check
 from agelens.bundle import Bundle
 from agelens.cli.console import note, print_json, print_table, progress_bar
 from agelens.data.moving import check_new, manifest_file
@@ -97,7 +97,9 @@ def audit(
     found = audit_manifest(manifest, settings, progress_bar)
     _report(found, to_json(found, str(manifest), check), out, json_lines=json_lines)
     if fix is not None:
-        note(f"wrote {_write_fixed(found, fix, fix_labels)}")
+        fixed = fix_all(found, settings, labels=fix_labels, stage=progress_bar)
+        with progress_bar("crops") as advance:
+            note(f"wrote {write_elsewhere(fixed, fix, advance)}")
     return FAULTY if strict and any(one.severity == "error" for one in found.findings) else 0
 
 
@@ -128,9 +130,3 @@ def _print(findings: Sequence[Finding], plain: dict[str, Any]) -> None:
     ]
     rows.append(["all", "", f"{len(findings):,}", f"{plain['samples']:,} of {plain['kept']:,}"])
     print_table(COLUMNS, rows)
-
-
-def _write_fixed(found: Audit, target: Path, labels: bool) -> Path:
-    fixed = fix_findings(found.samples, found.findings, found.photos, labels=labels)
-    with progress_bar("crops") as advance:
-        return write_elsewhere(fixed, target, advance)

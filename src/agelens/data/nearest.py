@@ -18,11 +18,16 @@ GREY_SIDE: Final = 64
 THUMB_SIDE: Final = 16
 TILE: Final = 1024
 
-# How many crops each is compared with, and how alike their thumbnails must be. Of 1,400 copies of 200 UTKFace pictures
-# (JPEG 30, brighter, grey, cut, turned by 6 degrees, mirrored, half the size), detected anew, the original is among the
-# five most alike of 20,106 for 98 %.
-NEAREST: Final = 5
-LEAST_ALIKE: Final = 0.6
+# How many crops each is compared with, by either thumbnail, and how alike they must be. Of 2,400 copies of 400 UTKFace
+# pictures (JPEG 30, brighter, grey, cut, turned with and without black corners, mirrored, half the size, in a black
+# frame, with a watermark), detected anew, the original is among so many of 20,106 for 98 %; by the whole thumbnail alone
+# for 79 %, by its middle alone for 94 %.
+NEAREST: Final = 4
+LEAST_ALIKE: Final = 0.5
+
+# A thumbnail shows all of the crop, or only what lies within so many of its pixels from the middle: borders do not
+# reach there.
+MIDDLE: Final = 6.5
 
 
 def grey(crop: npt.NDArray[np.uint8]) -> Greys:
@@ -40,30 +45,34 @@ def nearest_pairs(
 
     Args:
         greys: (N, 64, 64) uint8.
-        progress: called with the number of crops done and their total.
+        progress: called with the number of crops done, counted once for either sort of thumbnail, and their total.
     """
-    plain, mirrored = thumbnails(greys), thumbnails(greys[:, :, ::-1])
-    pairs = []
-    for start in range(0, len(greys), TILE):
-        ours = slice(start, start + TILE)
-        rows, columns = _nearest(plain, plain[ours], mirrored[ours], start)
-        pairs.append(np.stack([np.minimum(rows, columns), np.maximum(rows, columns)], axis=1))
-        progress(min(start + TILE, len(greys)), len(greys))
-    found = np.unique(np.concatenate(pairs), axis=0) if pairs else np.zeros((0, 2), np.int64)
-    return found[:, 0], found[:, 1]
+    count = len(greys)
+    found = [np.zeros((0, 2), np.int64)]
+    for turn, middle in enumerate((False, True)):
+        plain, mirrored = thumbnails(greys, middle=middle), thumbnails(greys[:, :, ::-1], middle=middle)
+        for start in range(0, count, TILE):
+            ours = slice(start, start + TILE)
+            rows, columns = _nearest(plain, plain[ours], mirrored[ours], start)
+            found.append(np.stack([np.minimum(rows, columns), np.maximum(rows, columns)], axis=1))
+            progress(turn * count + min(start + TILE, count), 2 * count)
+    pairs = np.unique(np.concatenate(found), axis=0)
+    return pairs[:, 0], pairs[:, 1]
 
 
-def thumbnails(greys: Greys) -> npt.NDArray[np.float32]:
-    """(N, 64, 64) → (N, 256) float32, each of mean 0 and length 1."""
+def thumbnails(greys: Greys, *, middle: bool = False) -> Floats:
+    """(N, 64, 64) → (N, 256) float32, each of mean 0 and length 1; of all, or of the middle with 0 around it."""
     step = GREY_SIDE // THUMB_SIDE
     blocks = greys.reshape(len(greys), THUMB_SIDE, step, THUMB_SIDE, step)
     flat = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(len(greys), -1)
-    flat -= flat.mean(axis=1, keepdims=True)
+    y, x = np.mgrid[:THUMB_SIDE, :THUMB_SIDE] - (THUMB_SIDE - 1) / 2
+    shown = (x**2 + y**2 < MIDDLE**2).ravel() if middle else np.ones(THUMB_SIDE**2, dtype=bool)
+    flat = (flat - flat[:, shown].mean(axis=1, keepdims=True)) * shown
     return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), dtype=np.float32)
 
 
 def _nearest(
-    theirs: npt.NDArray[np.float32], plain: npt.NDArray[np.float32], mirrored: npt.NDArray[np.float32], start: int
+    theirs: Floats, plain: Floats, mirrored: Floats, start: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The most alike of all to some, a tile at a time: rows and columns of the pairs."""
     best = np.full((len(plain), NEAREST), -1.0, dtype=np.float32)

@@ -37,7 +37,7 @@ from agelens.files import make_folder, real_path
 __all__ = ["Preparation", "prepare"]
 
 SETTINGS_KEY: Final = b"agelens.prepared"
-ROWS_AT_ONCE: Final = 4096
+ROWS_AT_ONCE: Final = 1024
 # The columns that tell which samples belong together.
 TELLING: Final = ("source_path", "age", "age_low", "age_high", "gender", "subject", "split", "fold", "digest", "phash")
 

@@ -25,7 +25,8 @@ Pairs = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.float64]]
 # but a few of UTKFace's 957 pairs above are; down to 0.85 half are; below that they are people alike.
 SAME_PHOTO: Final = 0.9
 
-INSET: Final = 6  # pixels of one crop that may lie beyond the other's edge
+# Pixels on each side of one crop that are left out: what lies there may be beyond the other's edge, or be a border.
+INSET: Final = 12
 STOP: Final = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 15, 1e-3)
 WHOLE: Final = np.ones((GREY_SIDE, GREY_SIDE), dtype=np.uint8)
 CHUNK: Final = 64
@@ -81,7 +82,7 @@ def registered_pairs(
 def _either_way(one: Greys, other: Greys) -> float:
     """Registration with the crop or its mirror image, whichever thumbnail is more alike."""
     flipped = np.ascontiguousarray(other[:, ::-1])
-    mine, theirs, mirrored = thumbnails(np.stack([one, other, flipped]))
+    mine, theirs, mirrored = thumbnails(np.stack([one, other, flipped]), middle=True)
     return registration(one, flipped if mine @ mirrored > mine @ theirs else other)
 
 

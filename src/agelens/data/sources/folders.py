@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os.path
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path, PureWindowsPath
 from typing import Final
 
@@ -17,9 +18,32 @@ __all__ = ["choice", "entries", "inside", "no_layout", "path_within", "pictures"
 MOST_NAMES: Final = 3
 
 
-def pictures(folder: Path) -> list[Path]:
-    """Every file with a picture's suffix in a folder and below it, sorted by path."""
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+def pictures(folder: Path) -> Iterator[Path]:
+    """Every file with a picture's suffix in a folder and below it, sorted by path; links to folders are not followed.
+
+    Only the names of the folders on the way are held, so that memory does not grow with the number of all files.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    ahead = [_names(folder)]
+    while ahead:
+        entry = next(ahead[-1], None)
+        if entry is None:
+            ahead.pop()
+        elif entry.is_dir() and not entry.is_symlink():
+            ahead.append(_names(entry))
+        elif entry.suffix.lower() in SUFFIXES and entry.is_file():
+            yield entry
+
+
+def _names(folder: Path) -> Iterator[Path]:
+    """What lies in a folder, sorted by name, as paths made one at a time; errors as ``entries``."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 (paths would take four times the memory)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    return (folder / name for name in names)
 
 
 def entries(folder: Path) -> list[Path]:
@@ -28,10 +52,7 @@ def entries(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder cannot be read.
     """
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read: {error.strerror or error}") from error
+    return list(_names(folder))
 
 
 def path_within(base: str, text: str) -> str:
@@ -75,7 +96,7 @@ def choice(options: Options, name: str, choices: Sequence[str]) -> str | None:
     return value
 
 
-def no_layout(source: str, folder: Path, layout: str, found: Sequence[Path] = ()) -> DataError:
+def no_layout(source: str, folder: Path, layout: str, found: Iterable[Path] = ()) -> DataError:
     """The error of a folder that is no data set of this source: what was expected, and what is there.
 
     Args:
@@ -84,6 +105,6 @@ def no_layout(source: str, folder: Path, layout: str, found: Sequence[Path] = ()
         layout: what was expected.
         found: pictures in it; without any the folder's own entries are named.
     """
-    names = [file.relative_to(folder).as_posix() for file in [*found, *entries(folder)][:MOST_NAMES]]
+    names = [file.relative_to(folder).as_posix() for file in islice(chain(found, _names(folder)), MOST_NAMES)]
     there = ", ".join(name if name.isprintable() else repr(name) for name in names) or "nothing"
     return DataError(f"{folder}: not laid out as {source}; expected {layout}; found {there}")

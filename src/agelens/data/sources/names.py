@@ -23,10 +23,9 @@ def label_pictures(source: str, folder: Path, layout: str, label: Labeller) -> I
     Raises:
         DataError: no name at all has labels.
     """
-    files = pictures(folder)
-    if all(_sample(file, label).fault for file in files):
-        raise no_layout(source, folder, layout, files)
-    for file in files:
+    if all(_sample(file, label).fault for file in pictures(folder)):
+        raise no_layout(source, folder, layout, pictures(folder))
+    for file in pictures(folder):
         yield _sample(file, label)
 
 
