@@ -114,10 +114,9 @@ def plant_copies(garden: Garden, learnt: Iterator[Face]) -> None:
     """Exact and near copies, with the same labels, with others, and in two splits."""
     for change in changes():
         for kind, near in ((Kind.EXACT, False), (Kind.NEAR, True)):
-            names, face = [], next(learnt)
-            for picture in (None, changed(face, change) if near else None):
-                names.append(garden.add(face, "train", picture=picture))
-            garden.faults.append(Fault(kind, names))
+            face = next(learnt)
+            picture = changed(face, change) if near else None
+            garden.faults.append(Fault(kind, [garden.add(face, "train"), garden.add(face, "train", picture=picture)]))
         for kind, near in ((Kind.CONFLICT_EXACT, False), (Kind.CONFLICT_NEAR, True)):
             face = next(learnt)
             other = replace(face, age=face.age + 3)
@@ -140,10 +139,10 @@ def plant_subjects(garden: Garden, learnt: Iterator[Face]) -> None:
     ages = [garden.add(next(men), "train") for _ in range(EACH)]
     garden.faults += [Fault(Kind.IMPLAUSIBLE, [name]) for name in ages]
     for number in range(EACH):
-        names = [garden.add(next(men), "train", f"mixed {number}") for _ in range(2)]
+        for _ in range(2):
+            garden.add(next(men), "train", f"mixed {number}")
         odd = garden.add(replace(next(men), gender="female"), "train", f"mixed {number}")
         garden.faults.append(Fault(Kind.IMPLAUSIBLE, [odd]))
-        del names
 
 
 def plant_labels(garden: Garden, learnt: Iterator[Face], unseen: Iterator[Face]) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agelens.data.prepare import prepare
-from agelens.data.sources import Sample, read_source
+from agelens.data.cut import CutSettings
+from agelens.data.manifest import read_manifest
+from agelens.data.prepare import Preparation, prepare
+from agelens.data.sources import Sample, find_source, read_source
 from agelens.faces.align import CropSpec
 from agelens.faces.detector import main_face
 from agelens.faces.yunet import YuNet
-from agelens.images import SUFFIXES, read_image
+from agelens.images import SUFFIXES
 
 DATA = os.environ.get("AGELENS_DATA")
 pytestmark = pytest.mark.skipif(not DATA, reason="AGELENS_DATA is not set")
@@ -32,7 +34,7 @@ def folder() -> Path:
 @pytest.fixture(scope="module")
 def samples(folder: Path) -> list[Sample]:
     """Every sample in it."""
-    return read_source("utkface", folder)
+    return list(read_source(find_source("utkface"), folder))
 
 
 def test_every_file_of_utkface_is_read(folder: Path, samples: list[Sample]) -> None:
@@ -48,15 +50,15 @@ def test_sixty_faces_are_prepared_and_lie_where_the_spec_says(samples: list[Samp
     (tmp_path / "some").mkdir()
     for sample in samples[:: max(1, len(samples) // 60)][:60]:
         shutil.copy(sample.path, tmp_path / "some")
-    manifest = prepare("utkface", tmp_path / "some", tmp_path / "out", detector=YuNet(), crop=SPEC)
+    manifest = read_manifest(prepare(Preparation("utkface", CutSettings(SPEC)), tmp_path / "some", tmp_path / "out"))
     assert len(manifest.table) == 60
     assert set(manifest.table["removed"].dropna()) <= REASONS
     kept = manifest.split("all")
     assert len(kept) >= 57
 
     distances = []
-    for path in kept["path"]:
-        crop = read_image(manifest.folder / path)
+    for row in kept.to_dict("records"):
+        crop = manifest.read_crop(row)
         assert crop.shape == (160, 160, 3)
         face = main_face(YuNet().detect(crop), 160, 160)
         if face is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import re
 import shutil
@@ -23,6 +24,7 @@ from agelens import AgeEstimator, ages
 from agelens.bundle import Bundle, Card
 from agelens.cli import main
 from agelens.data.manifest import Manifest, read_manifest, write_manifest
+from agelens.data.prepare import Preparation
 from agelens.errors import AgelensError, ConfigError, DataError, ExportError, OutputError
 from agelens.evaluate.evaluation import figures, predict_split, read_crops
 from agelens.export import MAX_DISAGREEMENT, export
@@ -338,7 +340,8 @@ def test_a_missing_crop_is_one_line_of_the_command(
     data = {"manifest": folder, "workers": workers, "batch_size": 99}  # all in one batch, none left over
     write_config(_changed(tiny_config, data=data), tmp_path / "recipe.yaml")
     assert status("train", tmp_path / "recipe.yaml", "--out", tmp_path / "run") == 2
-    assert capsys.readouterr().err == f"error: {missing}: no such file\n"
+    said = f"error: {missing}: cannot be read (No such file or directory); prepare the data set again\n"
+    assert capsys.readouterr().err == said
 
 
 def _spoil_second_batch(monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | None) -> None:
@@ -547,7 +550,9 @@ def test_commands_lead_from_a_folder_to_figures(
     status: Status,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(agelens.cli.prepare, "YuNet", lambda: detector)
+    monkeypatch.setattr(
+        agelens.cli.prepare, "Preparation", functools.partial(Preparation, make_detector=lambda: detector)
+    )
     crops, run, out = tmp_path / "crops", tmp_path / "run", tmp_path / "figures.json"
     options = ("--size", 48, "--val-share", 0.25, "--workers", 1)
     assert status("prepare", "utkface", faces_folder, crops, *options) == 0
@@ -582,13 +587,13 @@ def test_commands_lead_from_a_folder_to_figures(
     ("arguments", "message"),
     [
         (("prepare", "utkface", "nowhere", "out"), "nowhere: no such folder"),
-        (("prepare", "imdb", "faces", "out"), "no source 'imdb'"),
+        (("prepare", "nosuch", "faces", "out"), "no source 'nosuch'; there are: utkface, fairface"),
         (("prepare", "utkface", ".", "out", "--size", "4"), "crop size is 4"),
-        (("prepare", "utkface", ".", "out", "--workers", "0"), "--workers is 0"),
+        (("prepare", "utkface", ".", "out", "--workers", "0"), "--workers"),
         (("prepare", "utkface", ".", "out", "--val-share", "0.6"), "--val-share"),
         (("prepare", "utkface", ".", "out", "--seed", "-1"), "--seed"),
         (("train", "absent.yaml", "--seed", "-1"), "--seed"),
-        (("prepare", "utkface", ".", "out"), "overlaps with the data set's own folder"),
+        (("prepare", "utkface", ".", "out"), "lies within the data set's own folder"),
         (("train", "absent.yaml"), "absent.yaml: cannot be read"),
         (("export", "nowhere"), "wanted the folder of a run"),
         (("evaluate", "absent.onnx", "."), "absent.onnx: no such model file"),

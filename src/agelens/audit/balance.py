@@ -45,8 +45,8 @@ def _rare_decades(decades: pd.Series[str], genders: pd.Series[str]) -> Iterator[
     share, ratio = counts.min() / counts.sum(), counts.max() / counts.min()
     if share < LEAST_DECADE or ratio > MOST_RATIO:
         what = (
-            f"{counts.min():,} samples ({share:.1%}) are of the age {counts.idxmin()}, "
-            f"{counts.max():,} of the age {counts.idxmax()}, {ratio:.0f} times as many"
+            f"age {counts.idxmin()}: {counts.min():,} ({share:.1%}); "
+            f"age {counts.idxmax()}: {counts.max():,}, {ratio:.0f} times as many"
         )
         yield Finding(Kind.IMBALANCE, (), what, float(ratio), {"table": _table(decades, genders, GENDERS)})
 
@@ -57,7 +57,7 @@ def _rare_gender(genders: pd.Series[str]) -> Iterator[Finding]:
     rarer = min(counts, key=lambda gender: counts[gender])
     if known and counts[rarer] < LEAST_GENDER * known:
         share = counts[rarer] / known
-        what = f"{counts[rarer]:,} samples ({share:.1%}) are {rarer}"
+        what = f"{rarer}: {counts[rarer]:,} ({share:.1%}) of {known:,}"
         yield Finding(Kind.IMBALANCE, (), what, 1 - share, {"table": {"all": counts}})
 
 

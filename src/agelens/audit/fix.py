@@ -59,15 +59,17 @@ def fix(samples: Samples, findings: Sequence[Finding], photos: Photos | None, *,
     """
     table = samples.table.copy()
     kept = set(samples.kept.index)
+    removed: dict[int, tuple[str, str]] = {}
     for row, reason, detail in _removals(samples, findings, labels):
         if row in kept:
-            table.loc[row, ["removed", "detail"]] = [str(reason), detail]
-            kept.remove(row)
+            removed.setdefault(row, (str(reason), detail))
+    for place, name in enumerate(("removed", "detail")):
+        table.loc[list(removed), name] = [said[place] for said in removed.values()]
+    if len(removed) == len(kept):
+        raise DataError(f"{samples.file}: every sample has a fault; nothing would be left")
     if photos is not None:
         close_leaks(table, samples.kept.index, photos)
     _empty_removed(table, samples)
-    if not table["removed"].isna().any():
-        raise DataError(f"{samples.file}: every sample has a fault; nothing would be left")
     return replace(samples.manifest, table=table)
 
 

@@ -32,15 +32,14 @@ def close_leaks(table: pd.DataFrame, rows: pd.Index[Any], photos: Photos) -> Non
     codes, _ = pd.factorize(subject_key(kept))
     together = _join(photos.photo[stays], codes)
     for name in ("split", "fold"):
-        values = kept[name].astype(object).where(kept[name].notna(), None)
-        grouped = values.groupby(together)
-        parted = grouped.transform("nunique") > 1
-        home = HOME if name == "split" else grouped.transform("first")
-        moved = parted & values.notna() & (values != home)
-        said = "moved from " + name + " " + values[moved].map(_text)
-        before = table.loc[moved.index[moved], "detail"]
-        table.loc[moved.index[moved], "detail"] = before.where(before.isna(), before + "; ").fillna("") + said
-        table.loc[moved.index[moved], name] = home if name == "split" else home[moved]
+        numbers = pd.Series(together, index=kept.index)
+        parted = kept[name][kept[name].groupby(numbers).transform("nunique") > 1].dropna()
+        for _, group in parted.groupby(numbers[parted.index]):
+            home = HOME if name == "split" else group.iloc[0]
+            for row, value in group[group != home].items():
+                said = f"moved from {name} {_text(value)}"
+                table.loc[row, "detail"] = "; ".join([*table.loc[[row], "detail"].dropna(), said])
+                table.loc[row, name] = home
 
 
 def _join(photo: npt.NDArray[np.int64], subject: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:

@@ -50,7 +50,7 @@ class Samples:
     @property
     def readable(self) -> npt.NDArray[np.bool_]:
         """(N,) whether a row was kept and says where its crop is."""
-        found = self.table["removed"].isna().to_numpy()
+        found = self.table["removed"].isna().to_numpy(copy=True)
         for fault in self.faults:
             if PLACE & set(fault_columns(fault)):
                 found[list(fault.rows)] = False

@@ -97,12 +97,14 @@ class Work:
         yield from find_damaged(self._reader)
 
     def _read_greys(self) -> tuple[Rows, Greys]:
+        wanted = self._samples.kept.index.to_numpy(dtype=np.int64)
+        rows, greys = np.zeros_like(wanted), np.zeros((len(wanted), GREY_SIDE, GREY_SIDE), np.uint8)
+        done = 0
         with self._stage("reading crops") as progress:
-            parts = list(self._reader.batches(self._samples.kept.index.to_numpy(), grey, progress))
-        if not parts:
-            return NOTHING
-        rows, greys = zip(*parts, strict=True)
-        return np.concatenate(rows), np.concatenate(greys)
+            for found, some in self._reader.batches(wanted, grey, progress):
+                rows[done : done + len(found)], greys[done : done + len(found)] = found, some
+                done += len(found)
+        return rows[:done], greys[:done]
 
 
 NOTHING: Final[tuple[Rows, Greys]] = np.zeros(0, np.int64), np.zeros((0, GREY_SIDE, GREY_SIDE), np.uint8)

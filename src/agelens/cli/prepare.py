@@ -121,10 +121,10 @@ def prepare(
             workers=workers or os.cpu_count() or 1,
             progress=advance,
         )
-    _report(manifest)
+    _report(manifest, held_back=val_share + test_share > 0)
 
 
-def _report(manifest: Path) -> None:
+def _report(manifest: Path, *, held_back: bool) -> None:
     """Print how many were kept and why the others were not; the same goes into ``removed.csv`` beside the manifest."""
     table = pq.read_table(manifest, columns=["removed", "split"]).to_pandas()
     reasons = table["removed"].value_counts()
@@ -134,6 +134,6 @@ def _report(manifest: Path) -> None:
     print_table({"faces": "left", "count": "right"}, [[str(cell) for cell in row] for row in rows])
     text = "".join(f"{str(name).strip()},{count}\n" for name, count in [("faces", "count"), *rows])
     write_text(manifest.with_name("removed.csv"), text)
-    if set(table["split"].dropna()) == {"train"}:
+    if held_back and set(table["split"].dropna()) == {"train"}:
         note("too few different pictures or people to hold some back: all are in the split train")
     note(f"wrote {manifest} and removed.csv beside it")

@@ -144,7 +144,11 @@ def _work_settings(preparation: Preparation) -> dict[str, Any]:
 def _settings(preparation: Preparation) -> dict[str, Any]:
     split = asdict(preparation.split)
     split["val_names"] = sorted(preparation.split.val_names or ()) or None
-    last = {"split": split, "drop_duplicates": preparation.drop_duplicates, "name": preparation.name}
+    last = {
+        "split": split,
+        "drop_duplicates": preparation.drop_duplicates,
+        "name": preparation.name or preparation.source,
+    }
     return {**_work_settings(preparation), **last}
 
 
