@@ -2,10 +2,10 @@
 
     python benchmarks/audit_labels.py MANIFEST [--model BUNDLE]
 
-MANIFEST is a prepared UTKFace whose split "val" the model did not learn. In 2 % of it ages are moved by 20 years or more,
-or genders turned, twenty times over. Printed are the means of: precision among as many of the highest scores as were
-planted, average precision, and the share found above a threshold that 2 % of the other labels reach; beside them that
-threshold. The other labels are UTKFace's own, of which some are wrong, so that no score reaches 100 %.
+MANIFEST is a prepared UTKFace whose split "val" the model did not learn. In 2 % of it ages are moved by 20 years or
+more, or genders turned, twenty times over. Printed are the means of: precision among as many of the highest scores as
+were planted, average precision, and the share found above a threshold that 2 % of the other labels reach; beside them
+that threshold. The other labels are UTKFace's own, of which some are wrong, so that no score reaches 100 %.
 """
 
 from __future__ import annotations
@@ -111,9 +111,8 @@ def main() -> None:
         "gender": (gender_scores(found), found.rows["gender"].to_numpy(dtype=object), turn),
     }
     for name, (scores, labels, spoil) in tables.items():
-        print(
-            f"| {name}, of {len(labels)} faces | precision | average precision | found | at |\n|---|---:|---:|---:|---:|"
-        )
+        print(f"| {name}, of {len(labels)} faces | precision | average precision | found | at |")
+        print("|---|---:|---:|---:|---:|")
         for title, score in scores.items():
             precision, average, share, threshold = measure(score, labels, spoil)
             print(f"| {title} | {precision:.1%} | {average:.1%} | {share:.1%} | {threshold:.2f} |")

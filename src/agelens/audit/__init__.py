@@ -1,1 +1,0 @@
-"""What is wrong with a data set and would silently spoil results: copies, leaks, labels that cannot be, and more."""

@@ -18,8 +18,8 @@ Floats = npt.NDArray[np.float64]
 # benchmarks/audit_labels.py compares, the error by this spread finds the most wrong ages in UTKFace.
 FLOOR_YEARS: Final = 4.0
 
-# From which scores labels are shown. So high are 1.7 % and 1.5 % of UTKFace's own, of which some are wrong, and 96 %
-# and 85 % of the wrong ones that the benchmark plants.
+# From which scores labels are shown. So high are 1.7 % and 1.5 % of UTKFace's own, of which some are wrong, and 95 %
+# and 82 % of the wrong ones that the benchmark plants.
 UNLIKELY_AGE: Final = 1.45
 UNLIKELY_GENDER: Final = 1.6
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,6 +19,8 @@ from agelens.data.sources.sample import Sample
 from agelens.errors import DataError, MissingExtraError
 
 __all__ = ["ENGINES", "Engine", "cut_by_ray", "cut_by_threads"]
+
+FIRST_ERROR: Final = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
 
 # Takes what makes a cutter, the samples, and how many to work on at once; gives their cuts, in order.
 Engine = Callable[[Callable[[], Cutter], Iterable[Sample], int], Iterator[Cut]]
@@ -56,7 +59,9 @@ def cut_by_ray(make_cutter: Callable[[], Cutter], samples: Iterable[Sample], wor
             for row in cuts.iter_rows():
                 yield Cut(json.loads(row["row"]), row["jpeg"])
     except (ray.exceptions.RayError, ConnectionError) as error:
-        reason = str(error).strip().splitlines()[-1]
+        # a traceback from another machine: the error that came first
+        found = FIRST_ERROR.search(str(error))
+        reason = found[0] if found else str(error).strip().splitlines()[-1]
         raise DataError(f"Ray failed: {reason}; what is done is kept, repeat the command to go on") from error
 
 
@@ -68,9 +73,9 @@ def _cluster() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     for handler in logging.getLogger("ray.data").handlers:
-        handler.setLevel(logging.ERROR)
+        handler.setLevel(logging.CRITICAL)
     ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
     try:
         yield

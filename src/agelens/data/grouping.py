@@ -71,10 +71,9 @@ def group_samples(table: pd.DataFrame) -> npt.NDArray[np.int32]:
     for first, second, _ in near_pairs(pack_hashes(table["phash"].iloc[hashed].tolist())):
         firsts.append(hashed[first])
         seconds.append(hashed[second])
+    digest, dataset, (subject, names) = (pd.factorize(table[name]) for name in ("digest", "dataset", "subject"))
     # a subject is one within its data set
-    subject = (table["dataset"].astype(str) + "\0" + table["subject"]).where(table["subject"].notna())
-    for shared in (table["digest"], subject):
-        codes, _ = pd.factorize(shared)
+    for codes in (digest[0], np.where(subject < 0, -1, dataset[0] * len(names) + subject)):
         first, second = _same(codes)
         firsts.append(first)
         seconds.append(second)

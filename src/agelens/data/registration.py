@@ -21,9 +21,9 @@ __all__ = ["SAME_PHOTO", "registered_pairs", "registration"]
 Greys = npt.NDArray[np.uint8]
 Pairs = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.float64]]
 
-# Correlation of the registered crops' edges from which they are one photo. Looked at by eye, nearly all of UTKFace's 1,002
-# pairs above are; from 0.92 on half are, below that they are people alike. Of the copies that nearest.py tells of, all
-# lie above but for 1 % of the brighter ones, and the watermarked, of which 12 % do.
+# Correlation of the registered crops' edges from which they are one photo. Looked at by eye, nearly all of UTKFace's
+# thousand pairs above are; from 0.92 on half are, below that they are people alike. Of the copies that nearest.py tells
+# of, all lie above but for 1 % of the brighter ones, and the watermarked, of which 12 % do.
 SAME_PHOTO: Final = 0.94
 
 # Pixels on each side of one crop that are left out: what lies there may be beyond the other's edge, or be a border.
