@@ -170,3 +170,12 @@ def test_no_file_outside_the_folder_is_looked_at(tmp_path: Path) -> None:
     (tmp_path / "in/crops.pack").write_bytes(bytes(30))
     said = _said(_rows((1, "path", "../secret")), tmp_path / "in")
     assert said == ["a path outside the manifest's folder in rows 1"]
+
+
+def test_an_offset_beyond_all_numbers_is_found(tmp_path: Path) -> None:
+    (tmp_path / "crops.pack").write_bytes(bytes(30))
+    assert _said(_rows((0, "offset", 2**63 - 1)), tmp_path) == ["a crop beyond its file's end in rows 0"]
+
+
+def test_a_table_of_removed_samples_alone_has_no_missing_files(tmp_path: Path) -> None:
+    assert _said(_rows(*((row, "removed", "no face") for row in range(3))), tmp_path) == []

@@ -165,8 +165,8 @@ def _file_faults(frame: pd.DataFrame, folder: Path) -> Iterator[Fault]:
     """Crops that are not there, or reach beyond the end of their file."""
     rows = frame[frame["removed"].isna() & frame["path"].notna() & ~frame["path"].map(_leaves_folder).astype(bool)]
     sizes = {path: _size(folder / path) for path in rows["path"].unique()}
-    held = rows["path"].map(sizes)
-    missing, short = held < 0, (held >= 0) & (rows["offset"] + rows["length"] > held)
+    held = rows["path"].map(sizes).astype(float)  # without any rows it would be text
+    missing, short = held < 0, (held >= 0) & (rows["offset"] > held - rows["length"])
     for what, bad in (("a missing crop file", missing), ("a crop beyond its file's end", short)):
         if bad.any():
             yield Fault(what, _numbers(bad))

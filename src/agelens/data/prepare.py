@@ -22,7 +22,7 @@ import pyarrow as pa
 from agelens.data.columns import COLUMNS
 from agelens.data.copies import remove_copies
 from agelens.data.crops import PACK_NAME, PackWriter
-from agelens.data.cut import CutSettings, Cutter, label_row
+from agelens.data.cut import CutSettings, Cutter, label_row, sample_name
 from agelens.data.engines import Engine, cut_by_threads
 from agelens.data.grouping import SplitPlan, assign_splits
 from agelens.data.journal import JOURNAL_NAME, Journal
@@ -66,6 +66,10 @@ class Preparation:
     make_detector: Callable[[], Detector] = YuNet
 
 
+class _NothingKeptError(DataError):
+    pass
+
+
 def prepare(
     preparation: Preparation,
     folder: Path,
@@ -99,7 +103,7 @@ def prepare(
         raise OutputError(f"{out}: lies within the data set's own folder, which is never written to; choose another")
     manifest = out / MANIFEST_NAME
     if os.path.exists(manifest):  # noqa: PTH110 (Path.exists raises on a name that is too long)
-        return _finished(manifest, preparation)
+        return _finished(manifest, preparation, folder)
     source = find_source(preparation.source)
     total = sum(1 for _ in read_source(source, folder, preparation.options))
     if not total:
@@ -108,23 +112,34 @@ def prepare(
     folder = folder.absolute()  # a cluster's machines may work in other folders
     with closing(Journal(out / JOURNAL_NAME, _work_settings(preparation))) as journal:
         if manifest.exists():  # another process has finished it meanwhile
-            return _finished(manifest, preparation)
+            return _finished(manifest, preparation, folder)
         samples = read_source(source, folder, preparation.options)
         _skip_done(journal, samples, folder)
         _cut_rest(journal, samples, folder, out, preparation, engine, workers, lambda done: progress(done, total))
-        found = _belonging(journal, preparation)
+        try:
+            found = _belonging(journal, preparation)
+        except _NothingKeptError:  # whoever mends that has other pictures: begin anew then
+            (out / JOURNAL_NAME).unlink()
+            raise
         settings = {SETTINGS_KEY.decode(): json.dumps(_settings(preparation))}
         write_batches(_batches(journal, found), preparation.cut.crop, manifest, settings)
         (out / JOURNAL_NAME).unlink()
     return manifest
 
 
-def _finished(manifest: Path, preparation: Preparation) -> Path:
+def _finished(manifest: Path, preparation: Preparation, folder: Path) -> Path:
+    """The manifest that is there, once it is known to be of this preparation and of this folder as it is now."""
     table, _, _ = open_table(manifest)
     made = (table.schema.metadata or {}).get(SETTINGS_KEY)
     if made is None or json.loads(made) != json.loads(json.dumps(_settings(preparation))):
         raise OutputError(
             f"{manifest.parent}: holds a data set that was prepared in another way; "
+            "remove it first, or choose another folder"
+        )
+    samples = read_source(find_source(preparation.source), folder, preparation.options)
+    if table["source_path"].to_pylist() != [sample_name(sample.path, folder) for sample in samples]:
+        raise OutputError(
+            f"{manifest.parent}: was prepared from other pictures than {folder} has now; "
             "remove it first, or choose another folder"
         )
     manifest.with_name(JOURNAL_NAME).unlink(missing_ok=True)
@@ -195,7 +210,7 @@ def _belonging(journal: Journal, preparation: Preparation) -> pd.DataFrame:
         frame["removed"] = remove_copies(frame, "digest")
     if not frame["removed"].isna().any():
         reasons = ", ".join(f"{count} {reason}" for reason, count in frame["removed"].value_counts().items())
-        raise DataError(f"no sample can be used: {reasons}")
+        raise _NothingKeptError(f"no sample can be used: {reasons}")
     assign_splits(frame, preparation.split)
     return frame[["dataset", "removed", "group", "split", "fold"]]
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agelens.data.manifest import Manifest
-from agelens.errors import DataError
+from agelens.errors import DataError, OutputError
 from agelens.faces.detector import FixedDetector
 
 Prepared = Callable[..., Manifest]
@@ -78,10 +78,22 @@ def test_without_a_usable_sample_no_manifest_is_made_however_often(
     with pytest.raises(DataError, match=message):
         prepared(people, tmp_path / "out", detector=FixedDetector())
     before = contents(tmp_path / "out")
-    assert sorted(before) == ["crops.pack", "unfinished.jsonl"]
+    assert sorted(before) == ["crops.pack"]  # nothing to go on from: the pictures may be mended meanwhile
     with pytest.raises(DataError, match=message):
         prepared(people, tmp_path / "out", detector=FixedDetector())
     assert contents(tmp_path / "out") == before
+
+
+def test_a_finished_preparation_of_other_pictures_is_refused(
+    people: Path, tmp_path: Path, prepared: Prepared, contents: Contents
+) -> None:
+    out = tmp_path / "out"
+    prepared(people, out)
+    before = contents(out)
+    (people / "41_0_0_20190101000000000.jpg").write_bytes(b"new")
+    with pytest.raises(OutputError, match=f"{out}: was prepared from other pictures than {people} has now"):
+        prepared(people, out)
+    assert contents(out) == before
 
 
 def test_splits_may_be_others_when_it_goes_on(
