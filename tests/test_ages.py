@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.interpolate import interp1d
 from scipy.special import softmax as scipy_softmax
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from agelens import ages
 
@@ -66,6 +66,62 @@ def test_soft_labels_sum_to_one(true: list[float], deviation: float) -> None:
 def test_soft_labels_refuse_a_deviation_not_above_zero(deviation: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         ages.soft_labels([30], deviation)
+
+
+@pytest.mark.parametrize("true", [0.001, 1, 17.5, 50, 99.4])
+def test_binomial_probs_are_those_of_scipy(true: float) -> None:
+    np.testing.assert_allclose(ages.binomial_probs(true), binom.pmf(np.arange(101), 100, true / 100), atol=1e-12)
+
+
+@given(hnp.arrays(np.float64, (2, 3), elements=st.floats(-20, 150)))
+def test_binomial_probs_have_the_age_as_their_mean_and_one_peak(true: Floats) -> None:
+    probs = ages.binomial_probs(true)
+    assert probs.shape == (2, 3, 101)
+    np.testing.assert_allclose(probs.sum(axis=-1), 1)
+    np.testing.assert_allclose(ages.expected_age(probs), np.clip(true, 0, 100), atol=1e-5)
+    steps = np.sign(np.round(np.diff(probs, axis=-1), 12))
+    assert all(list(row[row != 0]) == sorted(row[row != 0], reverse=True) for row in steps.reshape(6, 100))
+
+
+@pytest.mark.parametrize("num_bins", [1, 2, 7, 20, 50, 101, 202, 333])
+def test_bin_shares_are_the_overlap_of_equal_parts_with_the_years(num_bins: int) -> None:
+    fine = 101 * num_bins  # so many slices of the axis: each lies in one part and in one year
+    slices = np.arange(fine)
+    counts = np.zeros((num_bins, 101))
+    np.add.at(counts, (slices // 101, slices // num_bins), 1)
+    np.testing.assert_allclose(ages.bin_shares(num_bins), counts / 101, atol=1e-12)
+
+
+@pytest.mark.parametrize("num_bins", [0, -3])
+def test_bin_shares_refuse_fewer_than_one(num_bins: int) -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        ages.bin_shares(num_bins)
+
+
+def test_log_choices_are_binomial_coefficients() -> None:
+    np.testing.assert_allclose(np.exp(ages.log_choices()) / 2**100, binom.pmf(np.arange(101), 100, 0.5), rtol=1e-10)
+
+
+def test_range_shares_without_ages_are_even() -> None:
+    shares = ages.range_shares([(0, 4), (10, 10), (60, 100)])
+    wanted = np.zeros((3, 101))
+    wanted[0, :5], wanted[1, 10], wanted[2, 60:] = 1 / 5, 1, 1 / 41
+    np.testing.assert_allclose(shares, wanted)
+
+
+@given(st.lists(st.floats(-5, 120), max_size=30))
+def test_range_shares_are_the_counts_of_ages_and_one_more_each(known: list[float]) -> None:
+    bands = [(0, 9), (10, 12), (40, 100)]
+    years = [min(max(round(age), 0), 100) for age in known]
+    for (low, high), row in zip(bands, ages.range_shares(bands, known), strict=True):
+        counts = [1 + years.count(year) if low <= year <= high else 0 for year in range(101)]
+        np.testing.assert_allclose(row, np.array(counts) / sum(counts))
+
+
+@pytest.mark.parametrize("band", [(-1, 4), (5, 4), (90, 101)])
+def test_range_shares_refuse_a_band_off_the_axis_or_reversed(band: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="rising order"):
+        ages.range_shares([(0, 1), band])
 
 
 def test_expected_age_is_the_mean() -> None:

@@ -7,6 +7,7 @@ from the k-th birthday up to the next one. As a continuous quantity bin ``k`` is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,11 +19,15 @@ __all__ = [
     "NUM_BINS",
     "axis",
     "band_probs",
+    "bin_shares",
+    "binomial_probs",
     "cdf",
     "expected_age",
     "interval",
+    "log_choices",
     "prob_at_least",
     "quantile",
+    "range_shares",
     "soft_labels",
     "softmax",
 ]
@@ -67,6 +72,64 @@ def soft_labels(ages: npt.ArrayLike, deviation: float) -> Floats:
         raise ValueError(f"deviation is {deviation}; it must be above 0 years")
     centres = np.clip(np.asarray(ages, dtype=np.float64), 0, MAX_AGE)[:, None]
     return softmax(-((axis() - centres) ** 2) / (2 * deviation**2))
+
+
+def binomial_probs(ages: npt.ArrayLike) -> Floats:
+    """The binomial distribution over the axis whose mean is each age: (…) → (…, 101).
+
+    ``p_k = C(100, k)·s^k·(1 - s)^(100 - k)`` with ``s = age / 100``: what a single number says of an age. It has one
+    peak, no mass beyond the axis, and its mean is the age itself, also at the ends.
+
+    Source: Beckham and Pal, "Unimodal probability distributions for deep ordinal classification", ICML 2017.
+
+    >>> float(expected_age(binomial_probs(2.5)).round(6))
+    2.5
+    """
+    share = np.clip(np.asarray(ages, dtype=np.float64) / MAX_AGE, 1e-9, 1 - 1e-9)[..., None]
+    return softmax(log_choices() + axis() * (np.log(share) - np.log1p(-share)))
+
+
+def log_choices() -> npt.NDArray[np.float64]:
+    """``log C(100, k)`` for every bin, (101,)."""
+    return np.array([math.log(math.comb(MAX_AGE, k)) for k in range(NUM_BINS)])
+
+
+def bin_shares(num_bins: int) -> Floats:
+    """How equal parts of the axis lie in its years: (num_bins, 101), rows summing to 1.
+
+    Probabilities of the parts, times this, are a distribution over the axis with the same mean.
+
+    Raises:
+        ValueError: ``num_bins`` is not above 0.
+
+    >>> bool((bin_shares(101) == np.eye(101)).all())
+    True
+    """
+    if not num_bins > 0:
+        raise ValueError(f"num_bins is {num_bins}; it must be above 0")
+    edges = np.linspace(0, NUM_BINS, num_bins + 1)[:, None]
+    overlap = np.minimum(edges[1:], axis() + 1) - np.maximum(edges[:-1], axis())
+    return np.asarray(np.clip(overlap, 0, None) * num_bins / NUM_BINS)
+
+
+def range_shares(bands: Sequence[tuple[int, int]], ages: npt.ArrayLike = ()) -> Floats:
+    """How the mass of each range of whole years spreads over them: (len(bands), 101), rows summing to 1.
+
+    Args:
+        bands: first and last year of each, both within it.
+        ages: (N,) known ages, whose counts say how; one is added to every year, so that without any it is evenly.
+
+    Raises:
+        ValueError: a band lies outside the axis or ends before it starts.
+    """
+    years = np.clip(np.rint(np.asarray(ages, dtype=np.float64)), 0, MAX_AGE).astype(int)
+    counts = np.bincount(years, minlength=NUM_BINS) + 1.0
+    shares = np.zeros((len(bands), NUM_BINS))
+    for row, (low, high) in zip(shares, bands, strict=True):
+        if not 0 <= low <= high <= MAX_AGE:
+            raise ValueError(f"band ({low}, {high}) is not within 0…{MAX_AGE} in rising order")
+        row[low : high + 1] = counts[low : high + 1] / counts[low : high + 1].sum()
+    return shares
 
 
 def expected_age(probs: npt.ArrayLike) -> Floats:

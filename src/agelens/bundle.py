@@ -1,8 +1,8 @@
 """The model file: one ONNX network with its card inside, opened with onnxruntime and numpy alone.
 
-The network takes ``crops``, (N, size, size, 3) uint8 RGB, and gives ``age_probs``, (N, 101), and ``gender_probs``,
-(N, 2). Normalisation is part of it. The card says the rest: how crops are cut, what the intervals are worth, what it
-was trained on and how well it did.
+The network takes ``crops``, (N, size, size, 3) uint8 RGB, and gives ``age_probs``, (N, 101), and, where it was taught
+gender, ``gender_probs``, (N, 2). Normalisation is part of it. The card says the rest: how crops are cut, what the
+intervals are worth, what it was trained on and how well it did.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ BATCH: Final = 64  # faces at once: the network needs memory in proportion
 
 
 class Output(NamedTuple):
-    """``age_probs`` (N, 101) and ``gender_probs`` (N, len(genders)), float32, rows summing to 1."""
+    """``age_probs`` (N, 101) and ``gender_probs`` (N, len(genders)), float32, rows summing to 1.
+
+    A network that tells no gender has none: ``gender_probs`` is (N, 0).
+    """
 
     age_probs: npt.NDArray[np.float32]
     gender_probs: npt.NDArray[np.float32]
@@ -46,7 +49,7 @@ class Card:
         name: of the model.
         version: of agelens that wrote it.
         crop: how faces are cut for it.
-        genders: what the columns of ``gender_probs`` mean.
+        genders: what the columns of ``gender_probs`` mean; empty for a network that tells no gender.
         flip: whether each crop and its mirror image are averaged.
         interval_masses: for each level ("0.9"), the central mass of the age distribution whose interval held that
             share of the true ages of calibration faces.
@@ -101,8 +104,8 @@ def parse_card(text: str) -> Card:
         card = Card(**raw)
         if not card.interval_masses or not all(0 <= mass <= 1 for mass in card.interval_masses.values()):
             raise ValueError("interval_masses must hold shares within 0…1")
-        if not isinstance(card.flip, bool) or not card.genders:
-            raise ValueError("flip must be true or false, and genders at least one word")
+        if not isinstance(card.flip, bool):
+            raise ValueError("flip must be true or false")
         return card
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {brief(error)}"
@@ -171,14 +174,17 @@ class Bundle:
 
     def _run_once(self, crops: npt.NDArray[np.uint8]) -> Output:
         try:
-            age_probs, gender_probs = self._session.run(["age_probs", "gender_probs"], {"crops": crops})
+            found = self._session.run(list(_outputs(self.card)), {"crops": crops})
         except Exception as error:  # onnxruntime's own exceptions share no public root
             raise BundleError(f"the network of {self.card.name!r} failed: {brief(error)}") from error
-        expected = ((len(crops), NUM_BINS), (len(crops), len(self.card.genders)))
-        for probs, shape in zip((age_probs, gender_probs), expected, strict=True):
-            if probs.shape != shape or (probs < 0).any() or not np.allclose(probs.sum(axis=1), 1, atol=1e-3):
+        for probs, columns in zip(found, _outputs(self.card).values(), strict=True):
+            if (
+                probs.shape != (len(crops), columns)
+                or (probs < 0).any()
+                or not np.allclose(probs.sum(axis=1), 1, atol=1e-3)
+            ):
                 raise BundleError(f"the network of {self.card.name!r} gave no distributions; export the bundle again")
-        return Output(age_probs, gender_probs)
+        return Output(*found) if len(found) > 1 else Output(found[0], np.zeros((len(crops), 0), np.float32))
 
 
 def _check_network(session: onnxruntime.InferenceSession, card: Card) -> None:
@@ -187,12 +193,14 @@ def _check_network(session: onnxruntime.InferenceSession, card: Card) -> None:
     if inputs != {"crops": ("tensor(uint8)", ["N", size, size, 3])}:
         raise BundleError(f"takes {inputs}; wanted crops, uint8 (N, {size}, {size}, 3)")
     outputs = {node.name: _kind(node) for node in session.get_outputs()}
-    wanted = {
-        "age_probs": ("tensor(float)", ["N", NUM_BINS]),
-        "gender_probs": ("tensor(float)", ["N", len(card.genders)]),
-    }
+    wanted = {name: ("tensor(float)", ["N", columns]) for name, columns in _outputs(card).items()}
     if outputs != wanted:
         raise BundleError(f"gives {outputs}; wanted {wanted}")
+
+
+def _outputs(card: Card) -> dict[str, int]:
+    """The network's outputs and how many columns each has."""
+    return {"age_probs": NUM_BINS} | ({"gender_probs": len(card.genders)} if card.genders else {})
 
 
 def _kind(node: Any) -> tuple[str, list[int | str]]:

@@ -20,7 +20,7 @@ INK: Final = (255, 255, 255)
 def label(face: Face) -> str:
     """What is written at a face: ``"34 (28-41) female"``."""
     low, high = face.interval
-    return f"{face.age:.0f} ({low:.0f}-{high:.0f}) {face.gender}"
+    return f"{face.age:.0f} ({low:.0f}-{high:.0f}) {face.gender or ''}".rstrip()
 
 
 def draw_faces(image: npt.NDArray[np.uint8], faces: Iterable[Face]) -> npt.NDArray[np.uint8]:

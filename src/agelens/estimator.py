@@ -33,8 +33,8 @@ class Face:
         age: expected age in years, 0…100. An estimate, never a proof.
         interval: (low, high) in years; holds the true age of about ``level`` of the faces it was calibrated on.
         level: of the interval, 0…1.
-        gender: "male" or "female", as people labelled such faces; perceived, not known.
-        gender_confidence: the model's probability of it, 0.5…1.
+        gender: "male" or "female", as people labelled such faces; perceived, not known. None where a model tells none.
+        gender_confidence: the model's probability of it, 0.5…1; None likewise.
         box: (x1, y1, x2, y2) in pixels of the photo, within it.
         score: the detector's confidence, 0…1; None where the whole image was taken for the face.
         landmarks: (5, 2) float32 in pixels: eyes, nose tip, mouth corners, the viewer's left first; None likewise.
@@ -44,8 +44,8 @@ class Face:
     age: float
     interval: tuple[float, float]
     level: float
-    gender: str
-    gender_confidence: float
+    gender: str | None
+    gender_confidence: float | None
     box: Box
     score: float | None
     landmarks: npt.NDArray[np.float32] | None
@@ -68,7 +68,7 @@ class Face:
             "interval": [round(end, 2) for end in self.interval],
             "level": self.level,
             "gender": self.gender,
-            "gender_confidence": round(self.gender_confidence, 4),
+            "gender_confidence": None if self.gender_confidence is None else round(self.gender_confidence, 4),
         }
 
 
@@ -251,14 +251,13 @@ class AgeEstimator:
         mine = slice(start, start + len(found.crops))
         age_probs, gender_probs = output.age_probs[mine], output.gender_probs[mine]
         expected, intervals = ages.expected_age(age_probs), ages.interval(age_probs, self._mass)
-        genders = gender_probs.argmax(axis=1)
         return tuple(
             Face(
                 age=float(expected[index]),
                 interval=(float(intervals[index, 0]), float(intervals[index, 1])),
                 level=self.level,
-                gender=self.bundle.card.genders[genders[index]],
-                gender_confidence=float(gender_probs[index, genders[index]]),
+                gender=self._gender(gender_probs[index]),
+                gender_confidence=float(gender_probs[index].max()) if gender_probs.size else None,
                 box=_box(detection, found.photo.width, found.photo.height),
                 score=None if detection is None else detection.score,
                 landmarks=None if detection is None else detection.landmarks,
@@ -266,6 +265,9 @@ class AgeEstimator:
             )
             for index, detection in enumerate(found.detections)
         )
+
+    def _gender(self, probs: npt.NDArray[np.float32]) -> str | None:
+        return self.bundle.card.genders[int(probs.argmax())] if probs.size else None
 
 
 def _box(detection: Detection | None, width: int, height: int) -> Box:

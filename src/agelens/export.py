@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import onnx
@@ -30,7 +30,7 @@ from agelens.train.config import TrainConfig
 from agelens.train.network import AgeNetwork
 from agelens.train.run import fitting_crop, load_trained
 
-__all__ = ["LEVELS", "MAX_DISAGREEMENT", "export"]
+__all__ = ["LEVELS", "MAX_DISAGREEMENT", "Exported", "export"]
 
 LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
 MAX_DISAGREEMENT: Final = 1e-3  # between the trained network and its bundle: years of age, shares of gender
@@ -38,9 +38,17 @@ PARITY_CROPS: Final = 128
 MIN_FACES: Final = 2
 
 
+class Exported(NamedTuple):
+    """A bundle's card, and what it says of the validation faces of a manifest."""
+
+    card: Card
+    predictions: Predictions
+    manifest: Manifest
+
+
 def export(
-    run: Path, out: Path, *, name: str, terms: str = "", flip: bool = True, manifest_path: Path | None = None
-) -> Card:
+    run: Path, out: Path, *, name: str, terms: str = "", flip: bool | None = None, manifest_path: Path | None = None
+) -> Exported:
     """Make a bundle of a run's best weights.
 
     The validation split gives the intervals' calibration and the card's figures; on its first crops the bundle must
@@ -51,11 +59,13 @@ def export(
         out: the bundle to write.
         name: of the model, for the card.
         terms: under which it may be used, for the card; those of its data sets where this is empty.
-        flip: average each crop with its mirror image: more accurate, twice the time of the network.
-        manifest_path: where the run's manifest is now; None where its configuration says.
+        flip: average each crop with its mirror image: more accurate, twice the time of the network; None for what
+            the run's configuration says.
+        manifest_path: where the run's manifest is now, or another whose validation faces shall be used, as one with
+            exact ages for a network that learnt from bands; None where its configuration says.
 
     Returns:
-        The card, as it stands in the bundle.
+        The card, as it stands in the bundle, with the predictions that its figures come from.
 
     Raises:
         ConfigError: the folder holds no run.
@@ -65,26 +75,28 @@ def export(
     """
     network, config = load_trained(run)
     manifest = read_manifest(manifest_path or config.data.manifest)
-    if len(manifest.split("val", exact_age=True)) < MIN_FACES:
+    if len(manifest.split("val")) < MIN_FACES:
         raise DataError(f"{manifest.folder}: fewer than {MIN_FACES} validation faces; intervals need more to go by")
+    trained_on = read_manifest(config.data.manifest) if manifest_path and config.data.manifest.exists() else manifest
     card = Card(
         name=name,
         version=VERSION,
         crop=fitting_crop(config, manifest),
-        genders=GENDERS,
-        flip=flip,
+        genders=GENDERS if network.gender is not None else (),
+        flip=config.flip if flip is None else flip,
         interval_masses={str(level): level for level in LEVELS},
-        terms=terms or _terms(manifest),
+        terms=terms or _terms(trained_on),
     )
     model = _to_onnx(network, card.crop.size)
     with atomic_path(out) as temporary:
         _write(model, card, temporary)
         bundle = Bundle.load(temporary)
         _check_parity(network, bundle, manifest)
-        card = _calibrated(card, predict_split(bundle, manifest, "val"), manifest, config)
+        predictions = predict_split(bundle, manifest, "val")
+        card = _calibrated(card, predictions, trained_on, config)
         _write(model, card, temporary)
         Bundle.load(temporary)  # as a user will open it
-    return card
+    return Exported(card, predictions, manifest)
 
 
 class _BundleNetwork(nn.Module):
@@ -94,9 +106,10 @@ class _BundleNetwork(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
         logits = self.network(crops.permute(0, 3, 1, 2))
-        return logits.age.softmax(dim=1), logits.gender.softmax(dim=1)
+        age_probs = self.network.head.probs(logits.age)
+        return (age_probs,) if logits.gender is None else (age_probs, logits.gender.softmax(dim=1))
 
 
 def _to_onnx(network: AgeNetwork, size: int) -> onnx.ModelProto:
@@ -105,7 +118,7 @@ def _to_onnx(network: AgeNetwork, size: int) -> onnx.ModelProto:
             _BundleNetwork(network).eval(),
             (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
             input_names=["crops"],
-            output_names=["age_probs", "gender_probs"],
+            output_names=["age_probs", "gender_probs"][: 1 if network.gender is None else 2],
             dynamic_shapes=({0: torch.export.Dim("faces", min=1)},),
             dynamo=True,
             external_data=False,
@@ -135,10 +148,10 @@ def _check_parity(network: AgeNetwork, bundle: Bundle, manifest: Manifest) -> No
     views = [crops, np.ascontiguousarray(crops[:, :, ::-1])] if bundle.card.flip else [crops]
     with torch.inference_mode():
         outputs = [_BundleNetwork(network)(torch.from_numpy(view)) for view in views]
-    age_probs, gender_probs = (torch.stack(same).mean(dim=0).numpy() for same in zip(*outputs, strict=True))
+    age_probs, *gender_probs = (torch.stack(same).mean(dim=0).numpy() for same in zip(*outputs, strict=True))
     got = bundle.run(crops)
     years = np.abs(ages.expected_age(age_probs) - ages.expected_age(got.age_probs)).max()
-    shares = np.abs(gender_probs - got.gender_probs).max()
+    shares = np.abs(gender_probs[0] - got.gender_probs).max() if gender_probs else 0.0
     if not (years <= MAX_DISAGREEMENT and shares <= MAX_DISAGREEMENT):
         raise ExportError(
             f"the bundle differs from the trained network by up to {years:.4f} years and {shares:.4f} in gender; "
@@ -153,10 +166,15 @@ def _terms(manifest: Manifest) -> str:
 
 
 def _calibrated(card: Card, predictions: Predictions, manifest: Manifest, config: TrainConfig) -> Card:
-    probs, true = predictions.age_probs, predictions.true_age
-    masses = {str(level): calibrated_mass(probs, true, level) for level in LEVELS}
-    measured = figures(predictions, 0.9, masses["0.9"])
-    measured["crossfitted_coverage"] = {str(level): crossfitted_coverage(probs, true, level) for level in LEVELS}
+    exact = ~np.isnan(predictions.true_age)
+    probs, true = predictions.age_probs[exact], predictions.true_age[exact]
+    if len(true) < MIN_FACES:  # bands only: nothing to calibrate by, so the network's own quantiles stay
+        masses = {str(level): level for level in LEVELS}
+        measured = figures(predictions, 0.9, masses["0.9"])
+    else:
+        masses = {str(level): calibrated_mass(probs, true, level) for level in LEVELS}
+        measured = figures(predictions, 0.9, masses["0.9"])
+        measured["crossfitted_coverage"] = {str(level): crossfitted_coverage(probs, true, level) for level in LEVELS}
     training = {
         "datasets": sorted(manifest.split("train")["dataset"].unique().tolist()),
         "faces": len(manifest.split("train")),

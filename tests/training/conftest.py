@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -17,12 +20,15 @@ from agelens.cli import main
 from agelens.data.cut import CutSettings
 from agelens.data.duplicates import digest
 from agelens.data.grouping import SplitPlan
-from agelens.data.manifest import Manifest, read_manifest
+from agelens.data.manifest import Manifest, read_manifest, write_manifest
 from agelens.data.prepare import Preparation, prepare
+from agelens.export import Exported, export
 from agelens.faces.align import CropSpec
 from agelens.faces.detector import Detection, Detector, FixedDetector
-from agelens.train.config import BackboneConfig, DataConfig, InputConfig, OptimConfig, TrainConfig
+from agelens.train.config import TrainConfig, changed
+from agelens.train.keeping import Keeper
 from agelens.train.run import train
+from agelens.train.sections import BackboneConfig, DataConfig, InputConfig, OptimConfig, TrainerConfig
 
 Picture = npt.NDArray[np.uint8]
 SIDE = 64
@@ -125,7 +131,7 @@ def tiny_config(manifest: Manifest) -> TrainConfig:
         backbone=BackboneConfig(name="test_resnet"),
         input=InputConfig(size=32),
         optim=OptimConfig(epochs=2, ema_decay=0.5),
-        precision="float32",
+        trainer=TrainerConfig(precision="float32"),
     )
 
 
@@ -135,6 +141,99 @@ def trained_run(tiny_config: TrainConfig, tmp_path_factory: pytest.TempPathFacto
     run = tmp_path_factory.mktemp("runs") / "tiny"
     train(tiny_config, run, progress=False)
     return run
+
+
+@pytest.fixture(scope="session")
+def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Exported]:
+    """A bundle of that run, and what export said of it. Not to be written to."""
+    path = tmp_path_factory.mktemp("bundles") / "tiny.onnx"
+    return path, export(trained_run, path, name="tiny", terms="made up", flip=True)
+
+
+@pytest.fixture(scope="session")
+def bundle_path(exported: tuple[Path, Exported]) -> Path:
+    """The bundle of the tiny run. Not to be written to."""
+    return exported[0]
+
+
+@pytest.fixture(scope="session")
+def genderless_bundle(tiny_config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of a run of one epoch that was taught no gender. Not to be written to."""
+    run = tmp_path_factory.mktemp("runs") / "genderless"
+    train(changed(tiny_config, gender=None, optim__epochs=1), run, progress=False)
+    export(run, run / "bundle.onnx", name="genderless")
+    return run / "bundle.onnx"
+
+
+@pytest.fixture(scope="session")
+def edited(manifest: Manifest) -> Callable[..., Path]:
+    """``edited(folder, change)``: a copy of the made-up people's crops, whose table ``change`` made another."""
+
+    def make(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame] = lambda table: table) -> Path:
+        shutil.copytree(manifest.folder, folder)
+        write_manifest(Manifest(change(manifest.table.copy()), manifest.crop, folder), folder / "manifest.parquet")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bands(edited: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The made-up people with nothing but the decade of their ages known. Not to be written to."""
+
+    def only_bands(table: pd.DataFrame) -> pd.DataFrame:
+        low = table["age"] // 10 * 10
+        return table.assign(age=None, age_low=low, age_high=low + 9)
+
+    return read_manifest(edited(tmp_path_factory.mktemp("bands") / "crops", only_bands))
+
+
+@pytest.fixture(scope="session")
+def rows() -> Callable[[Path], list[dict[str, str]]]:
+    """The lines of a run's metrics.csv."""
+
+    def read(run: Path) -> list[dict[str, str]]:
+        with (run / "metrics.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Callable[..., dict[str, Any]]:
+    """``checkpoint(run, name="last")``: what a checkpoint of a run holds."""
+
+    def read(run: Path, name: str = "last") -> dict[str, Any]:
+        state: dict[str, Any] = torch.load(run / f"checkpoints/{name}.ckpt", weights_only=True)
+        return state
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def cut_off() -> Callable[..., None]:
+    """``cut_off(config, run, step, resume=False)`` trains, and ends as a power cut would before the given step."""
+
+    def cut(config: TrainConfig, run: Path, step: int, *, resume: bool = False) -> None:
+        start = Keeper.on_train_batch_start
+
+        def failing(self: Keeper, trainer: Any, *arguments: Any) -> None:
+            if trainer.global_step == step:
+                raise ZeroDivisionError
+            start(self, trainer, *arguments)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Keeper, "on_train_batch_start", failing)
+            with pytest.raises(ZeroDivisionError):
+                train(config, run, resume=resume, progress=False)
+
+    return cut
+
+
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No curves.png, which takes longer than an epoch of a network this small."""
+    monkeypatch.setattr("agelens.train.keeping.draw_curves", lambda rows, path: None)
 
 
 class Result(NamedTuple):

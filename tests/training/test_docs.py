@@ -1,9 +1,11 @@
-"""docs/data.md names everything that the code knows."""
+"""The documents name everything that the code knows."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -11,9 +13,28 @@ from agelens.cli import COMMANDS
 from agelens.data.columns import COLUMNS
 from agelens.data.reasons import Reason
 from agelens.data.sources import SOURCES
+from agelens.train.config import TrainConfig
+from agelens.train.head_configs import AgeHeadConfig
+from agelens.train.schedule_configs import ScheduleConfig
+from agelens.train.sections import (
+    BackboneConfig,
+    CheckpointConfig,
+    DataConfig,
+    FinetuneConfig,
+    GenderConfig,
+    InputConfig,
+    OptimConfig,
+    TrainerConfig,
+)
+from agelens.train.transforms import PRESETS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+SECTIONS = {"input": InputConfig, "backbone": BackboneConfig, "optim": OptimConfig, "checkpoint": CheckpointConfig}
+SECTIONS |= {"trainer": TrainerConfig, "gender": GenderConfig}
+HEADS = get_args(get_args(AgeHeadConfig)[0])
+SCHEDULES = get_args(get_args(ScheduleConfig)[0])
 
 
 @pytest.mark.parametrize("name", [*SOURCES, *COLUMNS.names, *Reason], ids=str)
@@ -30,3 +51,23 @@ def test_terms_are_those_that_the_source_states(name: str) -> None:
 def test_every_extra_that_a_command_needs_exists() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert {command.extra for command in COMMANDS.values()} - {None} <= project["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(key for section in (DataConfig, FinetuneConfig, *HEADS, *SCHEDULES) for key in section.model_fields),
+        *(f"{name}.{key}" for name, section in SECTIONS.items() for key in section.model_fields),
+        *(kind.model_fields["kind"].default for kind in (*HEADS, *SCHEDULES)),
+        *PRESETS,
+        "flip",
+        "log",
+        "seed",
+    ],
+)
+def test_every_key_of_a_configuration_is_described(key: str) -> None:
+    assert f"`{key}`" in TRAINING or f".{key}`" in TRAINING
+
+
+def test_every_section_of_a_configuration_is_described() -> None:
+    assert TrainConfig.model_fields.keys() <= set(re.findall(r"[a-z]+", TRAINING))

@@ -178,7 +178,7 @@ def test_the_command_starts_a_cluster_of_its_own_and_says_nothing_of_it(portrait
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         environment["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
         done = subprocess.run(
-            [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+            [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
         )
         notes = ["too few different pictures or people to hold some back: all are in the split train"]
         assert done.stderr.splitlines() == [*notes, f"wrote {engine}/manifest.parquet and removed.csv beside it"]

@@ -101,6 +101,8 @@ def _wrong_ages(labels: pd.DataFrame, output: Output) -> Iterator[Finding]:
 
 
 def _wrong_genders(labels: pd.DataFrame, output: Output, genders: tuple[str, ...]) -> Iterator[Finding]:
+    if not genders:  # a network that tells none
+        return
     scores = gender_score(output.gender_probs, genders, labels["gender"].tolist())
     likeliest = output.gender_probs.argmax(axis=1)
     for place in np.flatnonzero(scores > UNLIKELY_GENDER):

@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "audit": Command("Find duplicates, leaks and wrong labels in a manifest.", "data"),
     "split": Command("Split a manifest anew, by shares, by a list, or by folds.", "data"),
     "train": Command("Train a network as a configuration says.", "train"),
+    "find-lr": Command("Sweep the learning rate and say which to train with.", "train"),
     "evaluate": Command("Measure a bundle on the crops of a manifest.", "data"),
     "export": Command(
         "Make a bundle of a run's best weights, calibrated and measured on the validation split.", "train"
@@ -64,7 +65,8 @@ def build_app(*, overview: bool = False) -> App:
         suppress_keyboard_interrupt=False,
     )
     for name, command in COMMANDS.items():
-        app.command(f"agelens.cli.{name}:{name}", help=command.summary if overview else None)
+        module = name.replace("-", "_")
+        app.command(f"agelens.cli.{module}:{module}", name=name, help=command.summary if overview else None)
     return app
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 from cyclopts import Parameter
 
 from agelens.bundle import Bundle
-from agelens.cli.console import note, print_table, progress_bar
+from agelens.cli.console import note, print_json, print_table, progress_bar
 from agelens.data.manifest import read_manifest
+from agelens.data.overview import age_text
 from agelens.errors import BundleError
 from agelens.evaluate.evaluation import figures, predict_split
-from agelens.files import check_file, write_text
+from agelens.evaluate.report import per_image as per_image_table
+from agelens.evaluate.report import write_report
+from agelens.files import check_file, make_folder, write_text
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "show_figures"]
 
 LEVEL = 0.9
-COLUMNS = {"age": "left", "faces": "right", "MAE": "right", "RMSE": "right", "bias": "right", "CS@5": "right"}
-COLUMNS |= {"gender": "right", "coverage": "right", "width": "right"}
+FIGURES = {"mae": "MAE", "rmse": "RMSE", "bias": "bias", "cs5": "CS@5", "band_accuracy": "in band"}
+FIGURES |= {"gender_accuracy": "gender", "coverage": "coverage", "interval_width": "width"}
+FORMATS = {"mae": ".2f", "rmse": ".2f", "bias": "+.2f", "interval_width": ".1f"}
 
 
 def evaluate(
@@ -28,12 +34,15 @@ def evaluate(
     /,
     *,
     split: str = "val",
+    per_image: Annotated[bool, Parameter(negative="")] = False,
     json_lines: Annotated[bool, Parameter("--json", negative="")] = False,
     out: Path | None = None,
+    report: Path | None = None,
 ) -> None:
     """Measure a bundle on the crops of a manifest.
 
-    Errors are in years; coverage and width are those of the 90 % interval.
+    Errors are in years; coverage and width are those of the 90 % interval. Faces of which only an age band is known
+    count where the answer lies within it.
 
     Example:  agelens evaluate runs/first/bundle.onnx crops/utkface --split val
 
@@ -44,11 +53,15 @@ def evaluate(
     manifest
         manifest.parquet, or the folder that agelens prepare wrote.
     split
-        train, val or all.
+        train, val, test or all.
+    per_image
+        Print the label and the answer of each face instead of the figures.
     json_lines
-        Print the figures as one JSON object instead of the table.
+        Print the figures as one JSON object instead of the table; with --per-image one object a face.
     out
         Write the figures as JSON into this file too.
+    report
+        Write figures, every face's answer, and pictures of the best and the worst answers into this folder.
     """
     model = Bundle.load(None if str(bundle) == "builtin" else bundle)
     try:
@@ -57,27 +70,55 @@ def evaluate(
         raise BundleError(f"{bundle}: {error}; export it again") from error
     if out is not None:
         check_file(out)
+    if report is not None:
+        make_folder(report)
+    table = read_manifest(manifest)
     with progress_bar("evaluating") as advance:
-        predictions = predict_split(model, read_manifest(manifest), split, progress=advance)
+        predictions = predict_split(model, table, split, progress=advance)
     measured = figures(predictions, LEVEL, mass)
-    if json_lines:
-        print(json.dumps(measured))  # noqa: T201
+    if per_image:
+        _show_faces(per_image_table(predictions, mass), json_lines)
+    elif json_lines:
+        print_json(measured)
     else:
-        groups = {"all": measured["all"], **measured["decades"]}
-        print_table(COLUMNS, [[name, *_cells(group)] for name, group in groups.items()])
+        show_figures(measured)
     if out is not None:
         write_text(out, json.dumps(measured, indent=1) + "\n")
         note(f"wrote {out}")
+    if report is not None:
+        write_report(predictions, mass, table, report)
+        note(f"wrote {report}")
 
 
-def _cells(group: dict[str, Any]) -> list[str]:
-    gender = group["gender_accuracy"]
+def show_figures(measured: dict[str, Any]) -> None:
+    """The figures of all faces and of each decade as a table on stdout, without those that are not known."""
+    groups = {"all": measured["all"], **measured["decades"]}
+    known = {name: heading for name, heading in FIGURES.items() if measured["all"].get(name) is not None}
+    columns = {"age": "left", "faces": "right"} | dict.fromkeys(known.values(), "right")
+    print_table(columns, [[name, str(group["faces"]), *_cells(group, list(known))] for name, group in groups.items()])
+
+
+def _cells(group: dict[str, Any], names: list[str]) -> list[str]:
+    return ["" if group.get(name) is None else format(group[name], FORMATS.get(name, ".1%")) for name in names]
+
+
+def _show_faces(faces: pd.DataFrame, json_lines: bool) -> None:
+    if json_lines:
+        for face in faces.to_dict("records"):
+            print_json({str(name): None if pd.isna(value) else value for name, value in face.items()})
+        return
+    rows = [_face_cells(face) for face in faces.astype(object).to_dict("records")]
+    columns = {"photo": "left", "age": "right", "predicted": "right", "error": "right", "90% interval": "left"}
+    print_table({**columns, "gender": "left", "predicted gender": "left"}, rows)
+
+
+def _face_cells(face: Mapping[Any, Any]) -> list[str]:
+    genders = ("" if pd.isna(face[name]) else str(face[name]) for name in ("gender", "predicted_gender"))
     return [
-        str(group["faces"]),
-        *(f"{group[name]:.2f}" for name in ("mae", "rmse")),
-        f"{group['bias']:+.2f}",
-        f"{group['cs5']:.1%}",
-        "" if gender is None else f"{gender:.1%}",
-        f"{group['coverage']:.1%}",
-        f"{group['interval_width']:.1f}",
+        str(face["path"]),
+        age_text(face["age"], face["age_low"], face["age_high"]),
+        f"{face['predicted_age']:.1f}",
+        f"{face['error']:+.1f}",
+        f"{face['low']:.0f}–{face['high']:.0f}",
+        *genders,
     ]

@@ -19,7 +19,7 @@ def export(
     out: Path | None = None,
     name: str | None = None,
     terms: str = "",
-    flip: bool = True,
+    flip: bool | None = None,
     manifest: Path | None = None,
 ) -> None:
     """Make a bundle of a run's best weights, calibrated and measured on the validation split.
@@ -39,15 +39,20 @@ def export(
     terms
         Under which the model may be used, for its card; those of the data sets by default.
     flip
-        Average each face with its mirror image: more accurate, twice the network's time.
+        Average each face with its mirror image: more accurate, twice the network's time; as the run's configuration
+        says by default.
     manifest
-        Where the run's manifest is, if not where it was trained.
+        Where the run's manifest is, if not where it was trained; or another whose validation faces shall calibrate and
+        measure it.
     """
     target = out or run / "bundle.onnx"
     if target.suffix != ".onnx":
         raise OutputError(f"{target}: a bundle's name ends in .onnx")
     check_file(target)
     name = name or run.resolve().name
-    card = export_run(run, target, name=name, terms=terms, flip=flip, manifest_path=manifest)
-    overall = card.figures["val"]["all"]
-    note(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB): validation MAE {overall['mae']:.2f} years")
+    exported = export_run(run, target, name=name, terms=terms, flip=flip, manifest_path=manifest)
+    overall = exported.card.figures["val"]["all"]
+    error = (
+        f"MAE {overall['mae']:.2f} years" if overall["mae"] is not None else f"{overall['band_accuracy']:.1%} in band"
+    )
+    note(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB): validation {error}")

@@ -164,5 +164,5 @@ def _print(photos: Sequence[Photo]) -> None:
 def _cells(photo: Photo, number: int, face: Face) -> list[str]:
     low, high = face.interval
     box = " ".join(f"{edge:.0f}" for edge in face.box)
-    gender = f"{face.gender} {face.gender_confidence:.0%}"
+    gender = "" if face.gender is None else f"{face.gender} {face.gender_confidence:.0%}"
     return [str(photo.source), str(number), f"{face.age:.1f}", f"{low:.0f}–{high:.0f}", gender, box]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
 from agelens.cli.console import note
-from agelens.train.config import read_config
+from agelens.cli.evaluate import show_figures
+from agelens.cli.overrides import parse_overrides
+from agelens.evaluate.report import write_report
+from agelens.export import export
+from agelens.train.config import TrainConfig, changed, read_config
+from agelens.train.lr_finder import find_lr, write_sweep
+from agelens.train.run import BUNDLE, REPORT, leads
 from agelens.train.run import train as train_run
 
 __all__ = ["train"]
@@ -20,38 +26,82 @@ __all__ = ["train"]
 def train(
     config: Path,
     /,
-    *,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     out: Path | None = None,
     manifest: Path | None = None,
-    seed: Annotated[int | None, Parameter(validator=Number(gte=0, lt=2**32))] = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
+    find_rate: Annotated[bool, Parameter("--find-lr", negative="")] = False,
+    deterministic: Annotated[bool, Parameter(negative="")] = False,
+    export_run: Annotated[bool, Parameter("--export")] = True,
 ) -> None:
-    """Train a network as a configuration says.
+    """Train a network as a configuration says; then export it and measure it on the validation split.
 
-    Example:  agelens train configs/utkface-mobilenetv2.yaml --out runs/first
+    Any value of the configuration can be given here by its key: --optim.lr 3e-4, --head.kind coral, --seed 1,
+    --data.augment strong. docs/training.md has all keys.
+
+    Example:  agelens train configs/utkface-mobilenetv2.yaml --out runs/first --optim.epochs 20
 
     Parameters
     ----------
     config
-        A YAML file; see configs/ for examples.
+        A YAML file; see configs/ for a recipe of each kind.
     out
         Folder of the run; runs/ and the configuration's name by default.
     manifest
-        Train on this manifest instead of the configuration's.
-    seed
-        Use this seed instead of the configuration's.
+        Train on this manifest; the same as --data.manifest.
     resume
-        Go on from the last finished epoch of a run that was cut off.
+        Go on where a run was cut off; its weights end as if it had not been.
+    find_rate
+        Find the learning rate first, by a sweep, and train with it.
+    deterministic
+        The same numbers in every run on the same machine; the same as --trainer.deterministic true.
+    export_run
+        Make bundle.onnx and report/ of the trained network.
     """
-    settings = read_config(config)
+    values = parse_overrides(overrides)
     if manifest is not None:
-        settings = settings.model_copy(update={"data": settings.data.model_copy(update={"manifest": manifest})})
-    if seed is not None:
-        settings = settings.model_copy(update={"seed": seed})
+        values["data.manifest"] = str(manifest)
+    if deterministic:
+        values["trainer.deterministic"] = "true"
     run = out or Path("runs") / config.stem
-    train_run(settings, run, resume=resume, progress=sys.stderr.isatty(), report=_say)
-    note(f"trained; next: agelens export {run}")
+    settings = read_config(config, values)
+    if find_rate and not resume:
+        settings = _with_found_rate(settings, run)
+    if find_rate and resume:
+        settings = changed(settings, optim__lr=read_config(run / "config.yaml").optim.lr)
+    train_run(
+        settings, run, resume=resume, progress=sys.stderr.isatty(), report=_reporter(settings.optim.epochs), say=note
+    )
+    if export_run and leads():
+        _finish(run)
+    elif leads():
+        note(f"trained; next: agelens export {run}")
 
 
-def _say(figures: Mapping[str, float]) -> None:
-    note(", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in figures.items()))
+def _with_found_rate(settings: TrainConfig, run: Path) -> TrainConfig:
+    sweep = find_lr(settings)
+    write_sweep(sweep, run)
+    note(f"learning rate {sweep.suggestion:.2g} found; the sweep is drawn in {run / 'lr.png'}")
+    return changed(settings, optim__lr=sweep.suggestion)
+
+
+def _finish(run: Path) -> None:
+    bundle = run / BUNDLE
+    exported = export(run, bundle, name=run.resolve().name)
+    write_report(exported.predictions, exported.card.interval_mass(0.9), exported.manifest, run / REPORT)
+    show_figures(exported.card.figures["val"])
+    note(f"wrote {bundle} ({bundle.stat().st_size / 1e6:.1f} MB) and {run / REPORT}")
+
+
+def _reporter(epochs: int) -> Callable[[Mapping[str, float]], None]:
+    """Says the figures of each epoch, and how long the rest will take."""
+    times: list[tuple[float, float]] = []
+
+    def say(figures: Mapping[str, float]) -> None:
+        times.append((time.monotonic(), figures["epoch"]))
+        text = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in figures.items())
+        (start, first), (now, epoch) = times[0], times[-1]
+        left = (now - start) / (epoch - first) * (epochs - epoch) / 60 if epoch > first else 0
+        note(f"{text}, {left:.0f} min left" if left >= 1 else text)
+
+    return say

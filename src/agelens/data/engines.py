@@ -76,7 +76,10 @@ def _cluster() -> Iterator[None]:
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     for handler in logging.getLogger("ray.data").handlers:
         handler.setLevel(logging.CRITICAL)
-    ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
+    try:
+        ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
+    except Exception as error:  # on a busy machine its parts do not find each other in time; its own has no class
+        raise DataError(f"Ray could not be started: {str(error).strip().splitlines()[0]}; repeat the command") from error
     try:
         yield
     finally:

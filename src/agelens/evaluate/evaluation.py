@@ -13,6 +13,8 @@ import pandas as pd
 
 from agelens import ages
 from agelens.bundle import Bundle
+from agelens.data.decades import DECADES, decade_of
+from agelens.data.grouping import middle_age
 from agelens.data.manifest import Manifest
 from agelens.errors import DataError
 from agelens.evaluate import metrics
@@ -31,7 +33,7 @@ class Predictions:
     Attributes:
         rows: the manifest's rows, N of them.
         age_probs: (N, 101).
-        gender_probs: (N, 2).
+        gender_probs: (N, 2), or (N, 0) of a model that tells no gender.
         genders: what the columns of ``gender_probs`` mean.
     """
 
@@ -42,7 +44,7 @@ class Predictions:
 
     @property
     def true_age(self) -> Values:
-        """(N,) years."""
+        """(N,) years, NaN where only a band is known."""
         return self.rows["age"].to_numpy(dtype=np.float64)
 
     @property
@@ -52,7 +54,9 @@ class Predictions:
 
     @property
     def gender(self) -> npt.NDArray[np.str_]:
-        """(N,) the likelier gender."""
+        """(N,) the likelier gender; empty words of a model that tells none."""
+        if not self.genders:
+            return np.full(len(self.rows), "")
         return np.asarray(np.array(self.genders)[self.gender_probs.argmax(axis=1)])
 
 
@@ -72,9 +76,9 @@ def predict_split(
         progress: called with the number of faces done and their total.
 
     Raises:
-        DataError: the split is empty, has no exact ages, or its crops are missing, damaged or do not fit the bundle.
+        DataError: the split is empty, or its crops are missing, damaged or do not fit the bundle.
     """
-    rows = manifest.split(split, exact_age=True)
+    rows = manifest.split(split)
     outputs = []
     for start in range(0, len(rows), BATCH):
         outputs.append(bundle.run(read_crops(manifest, rows.iloc[start : start + BATCH], bundle)))
@@ -99,15 +103,17 @@ def read_crops(manifest: Manifest, rows: pd.DataFrame, bundle: Bundle) -> npt.ND
 def figures(predictions: Predictions, level: float, mass: float) -> dict[str, Any]:
     """Errors in years, shares within 0…1: overall and by decade of the true age, JSON-ready.
 
+    A face of which only a band is known belongs to the decade of its middle. It counts for ``band_accuracy``, the share
+    whose expected age, rounded, lies within the band; figures that need an exact age leave it out, and are None where
+    no face has one.
+
     Args:
         predictions: of at least one face.
         level: that the intervals claim.
         mass: the central mass that they hold, see ``evaluate.intervals``.
     """
-    decades = np.minimum(predictions.true_age // 10, 9).astype(int)
-    groups = {
-        f"{10 * decade}-{10 * decade + 9}" if decade < 9 else "90+": decades == decade for decade in np.unique(decades)
-    }
+    decades = decade_of(middle_age(predictions.rows))
+    groups = {DECADES[decade]: decades == decade for decade in np.unique(decades)}
     return {
         "level": level,
         "all": _group_figures(predictions, np.ones(len(decades), dtype=bool), mass),
@@ -116,17 +122,36 @@ def figures(predictions: Predictions, level: float, mass: float) -> dict[str, An
 
 
 def _group_figures(predictions: Predictions, chosen: npt.NDArray[np.bool_], mass: float) -> dict[str, Any]:
-    age, true = predictions.age[chosen], predictions.true_age[chosen]
-    intervals = ages.interval(predictions.age_probs[chosen], mass)
     labels = predictions.rows["gender"].to_numpy(dtype=object)[chosen]
-    known = pd.notna(labels)
+    known = pd.notna(labels) & bool(predictions.genders)
+    intervals = ages.interval(predictions.age_probs[chosen], mass)
     return {
         "faces": int(chosen.sum()),
+        **_age_figures(predictions.age[chosen], predictions.true_age[chosen], intervals),
+        "gender_accuracy": metrics.accuracy(predictions.gender[chosen][known], labels[known]) if known.any() else None,
+        "band_accuracy": _band_accuracy(predictions.age[chosen], predictions.rows[chosen]),
+        "interval_width": float(np.diff(intervals, axis=1).mean()),
+    }
+
+
+def _age_figures(age: Values, true: Values, intervals: Values) -> dict[str, float | None]:
+    exact = ~np.isnan(true)
+    if not exact.any():
+        return dict.fromkeys(("mae", "rmse", "bias", "cs5", "coverage"))
+    age, true = age[exact], true[exact]
+    return {
         "mae": metrics.mae(age, true),
         "rmse": metrics.rmse(age, true),
         "bias": metrics.bias(age, true),
         "cs5": metrics.cumulative_score(age, true, 5),
-        "gender_accuracy": metrics.accuracy(predictions.gender[chosen][known], labels[known]) if known.any() else None,
-        "coverage": metrics.coverage(intervals, np.clip(true, 0, ages.MAX_AGE)),
-        "interval_width": float(np.diff(intervals, axis=1).mean()),
+        "coverage": metrics.coverage(intervals[exact], np.clip(true, 0, ages.MAX_AGE)),
     }
+
+
+def _band_accuracy(age: Values, rows: pd.DataFrame) -> float | None:
+    banded = rows["age"].isna().to_numpy()
+    if not banded.any():
+        return None
+    years = np.rint(age[banded])
+    low, high = (rows[end].to_numpy(dtype=np.float64)[banded] for end in ("age_low", "age_high"))
+    return float(((low <= years) & (years <= high)).mean())

@@ -3,133 +3,78 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from agelens.errors import ConfigError
 from agelens.faces.align import CropSpec
 from agelens.files import write_text
+from agelens.train.head_configs import AgeHeadConfig, DldlHead
+from agelens.train.schedule_configs import OneCycleSchedule, ScheduleConfig
+from agelens.train.section import Section
+from agelens.train.sections import (
+    BackboneConfig,
+    CheckpointConfig,
+    DataConfig,
+    FinetuneConfig,
+    GenderConfig,
+    InputConfig,
+    OptimConfig,
+    TrainerConfig,
+)
 
-__all__ = [
-    "BackboneConfig",
-    "DataConfig",
-    "HeadConfig",
-    "InputConfig",
-    "OptimConfig",
-    "TrainConfig",
-    "read_config",
-    "write_config",
-]
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+__all__ = ["TrainConfig", "changed", "read_config", "write_config"]
 
 
-class DataConfig(_Section):
-    """Which samples, and how they are fed.
-
-    Attributes:
-        manifest: the manifest, or the folder that ``agelens prepare`` wrote; relative to the working folder.
-        batch_size: faces a step, 2 or more (batch norm needs two).
-        workers: processes that load and augment crops; 0 loads in the training process.
-        augment: named augmentation, see ``transforms.PRESETS``.
-    """
-
-    manifest: Path
-    batch_size: Annotated[int, Field(ge=2, le=65536)] = 64
-    workers: Annotated[int, Field(ge=0, le=256)] = 1
-    augment: Literal["none", "standard"] = "standard"
-
-
-class InputConfig(_Section):
-    """What the network sees: ``size`` in pixels a side and ``margin`` around the face, as in ``CropSpec``."""
-
-    size: Annotated[int, Field(ge=16, le=1024)] = 128
-    margin: Annotated[float, Field(ge=-0.2, le=2)] = 0.0
-
-
-class BackboneConfig(_Section):
-    """Which network.
-
-    Attributes:
-        name: any of timm's names.
-        weights: where the network starts from: null for random numbers, "hub" for timm's own download,
-            "package:DISTRIBUTION/PATH" for a file inside an installed package, or the path of a file of tensors
-            (.pth or .pt in timm's or torchvision's order, .safetensors with timm's names).
-        dropout: share of the features left out before the heads.
-    """
-
-    name: str
-    weights: str | None = None
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
-
-
-class HeadConfig(_Section):
-    """What is learnt: a distribution over the age axis, and gender.
-
-    Attributes:
-        label_deviation: standard deviation, in years, of the soft age labels.
-        l1_weight: weight of the mean absolute error of the expected age, beside the cross-entropy's 1.
-        gender_weight: weight of the gender cross-entropy.
-    """
-
-    label_deviation: Positive = 2.0
-    l1_weight: Annotated[float, Field(ge=0)] = 0.1
-    gender_weight: Annotated[float, Field(ge=0)] = 0.5
-
-
-class OptimConfig(_Section):
-    """How it is learnt: AdamW under a one-cycle schedule, weights averaged over the last steps.
-
-    Attributes:
-        lr: the schedule's highest learning rate.
-        weight_decay: AdamW's, on weights of two and more dimensions.
-        epochs: passes over the training split.
-        warmup: share of the steps in which the learning rate rises.
-        ema_decay: of the averaged weights, 0…1 exclusive; they are the ones validated and exported.
-        clip: gradients are scaled down to this norm.
-    """
-
-    lr: Positive = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    epochs: Annotated[int, Field(ge=1, le=10_000)] = 8
-    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.25
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    clip: Positive = 5.0
-
-
-class TrainConfig(_Section):
+class TrainConfig(Section):
     """The whole of a training.
 
     Attributes:
-        seed: of the weights, the order of the samples and the augmentation.
-        precision: "float32", "bf16", or "auto": bf16 where the GPU, or the CPU's AMX tiles, make it faster.
-        compile: compile the network first (minutes at the start, then about a third faster on a CPU).
+        gender: null for a network that tells the age only.
+        flip: average each face with its mirror image in the exported bundle: more accurate, twice the network's time.
+        log: where figures go beside ``metrics.csv``.
+        seed: of the weights, the order of the samples, the augmentation and the dropout.
     """
 
     data: DataConfig
     backbone: BackboneConfig
     input: InputConfig = InputConfig()
-    head: HeadConfig = HeadConfig()
+    head: AgeHeadConfig = DldlHead()
+    gender: GenderConfig | None = GenderConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
     optim: OptimConfig = OptimConfig()
+    schedule: ScheduleConfig = OneCycleSchedule()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    flip: bool = True
+    log: tuple[Literal["tensorboard", "mlflow"], ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    precision: Literal["auto", "float32", "bf16"] = "auto"
-    compile: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> TrainConfig:
+        if self.checkpoint.metric == "val_gender" and self.gender is None:
+            raise ValueError("checkpoint.metric is val_gender, but gender is null")
+        if self.finetune.epochs and self.finetune.epochs[-1] >= self.optim.epochs:
+            raise ValueError(
+                f"finetune.epochs end with {self.finetune.epochs[-1]}, but there are {self.optim.epochs} epochs in all"
+            )
+        return self
 
     def crop(self, template: str) -> CropSpec:
         """The crop that the network sees, given the template of the stored crops."""
-        return CropSpec(self.input.size, self.input.margin, template)
+        return CropSpec(self.input.size, self.input.margin, self.input.template or template)
 
 
-def read_config(path: Path) -> TrainConfig:
+def read_config(path: Path, overrides: Mapping[str, str] | None = None) -> TrainConfig:
     """Read a configuration from YAML.
+
+    Args:
+        path: the file.
+        overrides: values that take the place of the file's: a dotted key, "optim.lr", to a value as YAML writes it.
 
     Raises:
         ConfigError: the file is missing or no YAML, or a key or value in it is wrong; all faults are named at once.
@@ -138,15 +83,27 @@ def read_config(path: Path) -> TrainConfig:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: wanted sections like 'data:' and 'backbone:', found {type(raw).__name__}")
-    try:
-        return TrainConfig.model_validate(raw)
-    except ValidationError as error:
-        faults = "; ".join(_fault(dict(one)) for one in error.errors())
-        raise ConfigError(f"{path}: {faults}") from error
+    for key, text in (overrides or {}).items():
+        _override(raw, key, text)
+    return _validated(raw, str(path))
+
+
+def changed(config: TrainConfig, **values: Any) -> TrainConfig:
+    """A configuration with other values; keys are dotted, with two underscores for a dot: ``optim__lr=3e-4``.
+
+    A head or schedule of another kind takes the place of the old one, whose values are gone.
+
+    Raises:
+        ConfigError: a key or value is wrong.
+    """
+    raw = config.model_dump(mode="json")
+    for key, value in values.items():
+        _put(raw, key.split("__"), value)
+    return _validated(raw, "configuration")
 
 
 def write_config(config: TrainConfig, path: Path) -> None:
@@ -158,20 +115,65 @@ def write_config(config: TrainConfig, path: Path) -> None:
     write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
+def _validated(raw: dict[Any, Any], where: str) -> TrainConfig:
+    try:
+        return TrainConfig.model_validate(raw)
+    except ValidationError as error:
+        faults = "; ".join(_fault(dict(one)) for one in error.errors())
+        raise ConfigError(f"{where}: {faults}") from error
+
+
+def _override(raw: dict[Any, Any], key: str, text: str) -> None:
+    try:
+        _put(raw, key.split("."), yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"--{key}: {text!r} is no value as YAML writes it") from error
+
+
+def _put(raw: dict[Any, Any], names: list[str], value: Any) -> None:
+    *sections, last = names
+    for name in sections:
+        if not isinstance(raw.get(name), dict):
+            raw[name] = {}
+        raw = raw[name]
+    if last == "kind" and raw.get("kind") != value:
+        raw.clear()  # another kind has other keys
+    raw[last] = value
+
+
 def _fault(error: dict[str, Any]) -> str:
-    where = ".".join(map(str, error["loc"]))
+    loc = [name for name in error["loc"] if name not in _kinds(error["loc"])]
+    where = ".".join(map(str, loc))
+    message = f"{error['msg'][0].lower()}{error['msg'][1:]}".removeprefix("value error, ")
+    if error["type"] == "value_error":
+        return f"{where}: {message}" if where else message
+    if error["type"].startswith("union_tag"):
+        known = error["ctx"].get("expected_tags") or ", ".join(map(repr, _choices(str(loc[0]))))
+        got = f" (got {error['ctx']['tag']!r})" if "tag" in error["ctx"] else ""
+        return f"{where}.kind: one of {known} is wanted{got}"
     if error["type"] != "extra_forbidden":
         got = "" if error["type"] == "missing" else f" (got {error['input']!r})"
-        return f"{where}: {error['msg'][0].lower()}{error['msg'][1:]}{got}"
-    section = _SECTIONS[str(error["loc"][0])] if len(error["loc"]) > 1 else TrainConfig
-    near = difflib.get_close_matches(str(error["loc"][-1]), section.model_fields, n=1, cutoff=0)
+        return f"{where}: {message}{got}"
+    section = _section(error["loc"][:-1])
+    near = difflib.get_close_matches(str(loc[-1]), section.model_fields, n=1, cutoff=0)
     return f"{where}: no such key; did you mean {near[0]!r}?"
 
 
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "data": DataConfig,
-    "backbone": BackboneConfig,
-    "input": InputConfig,
-    "head": HeadConfig,
-    "optim": OptimConfig,
-}
+def _section(names: tuple[Any, ...]) -> type[BaseModel]:
+    """The section that a path of keys leads to; for a head or schedule the path holds its kind."""
+    if not names:
+        return TrainConfig
+    choices = _choices(str(names[0]))
+    return choices.get(names[1] if len(names) > 1 else None) or next(iter(choices.values()))
+
+
+def _choices(name: str) -> dict[Any, type[BaseModel]]:
+    """The sections that may stand under a key, by their kind."""
+    annotation = TrainConfig.model_fields[name].annotation
+    sections = [one for one in get_args(annotation) or (annotation,) if one is not type(None)]
+    return {one.model_fields["kind"].default if "kind" in one.model_fields else None: one for one in sections}
+
+
+def _kinds(loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The kind that pydantic puts into the path of a head's or schedule's key."""
+    return loc[1:2] if len(loc) > 1 and loc[0] in ("head", "schedule") else ()

@@ -9,71 +9,102 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
+from agelens import ages
 from agelens.data.columns import GENDERS
+from agelens.data.grouping import middle_age
 from agelens.data.manifest import Manifest
+from agelens.train.balance import sample_weights
 
-__all__ = ["NO_GENDER", "Batch", "CropDataset", "make_loader"]
+__all__ = ["NO_GENDER", "Batch", "CropDataset", "Place"]
 
 # A gender that the data set does not tell; the loss leaves such samples out.
 NO_GENDER = -1
+
+Place = tuple[int, int]
 
 
 class Batch(TypedDict):
     """Some samples.
 
-    ``crop`` (N, 3, size, size) uint8; ``age`` (N,) float32 years; ``gender`` (N,) int64, ``NO_GENDER`` if unknown.
+    ``crop`` (N, 3, size, size) uint8; ``age`` (N,) float32 years, NaN where only the band is known; ``low`` and
+    ``high`` (N,) float32, first and last whole year of the band, or the age; ``gender`` (N,) int64, ``NO_GENDER`` if
+    unknown; ``weight`` (N,) float32, what each counts for.
     """
 
     crop: torch.Tensor
     age: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
     gender: torch.Tensor
+    weight: torch.Tensor
 
 
 class CropDataset(Dataset[dict[str, Any]]):
     """One split of a manifest; each sample is one face as ``Batch`` describes, without the first axis."""
 
     def __init__(
-        self, manifest: Manifest, split: str, transform: Callable[[npt.NDArray[np.uint8]], torch.Tensor]
+        self,
+        manifest: Manifest,
+        split: str,
+        transform: Callable[[npt.NDArray[np.uint8]], torch.Tensor],
+        *,
+        seed: int = 0,
+        balance: str = "none",
+        faces: int | None = None,
     ) -> None:
         """
         Args:
-            manifest: the table; samples need an exact age.
-            split: "train", "val" or "all".
+            manifest: the table; samples have an age or a band.
+            split: "train", "val", "test" or "all".
             transform: stored crop, (H, W, 3) uint8, to (3, size, size) uint8.
+            seed: of the transform's random numbers.
+            balance: see ``balance.sample_weights``.
+            faces: only so many, drawn at random but always the same ones.
 
         Raises:
-            DataError: the split is empty, or a sample has no exact age.
+            DataError: the split is empty.
         """
-        rows = manifest.split(split, exact_age=True)
+        rows = manifest.split(split)
+        if faces is not None and faces < len(rows):
+            rows = rows.sample(faces, random_state=0).sort_index()
         self._manifest = manifest
         self._places = cast("list[dict[str, Any]]", rows[["path", "offset", "length"]].to_dict("records"))
-        self.ages = rows["age"].to_numpy(dtype=np.float32)
-        self.genders = gender_codes(rows["gender"])
         self._transform = transform
+        self._seed = seed
+        self.ages = np.clip(rows["age"].to_numpy(dtype=np.float32), 0, ages.MAX_AGE)
+        middle = middle_age(rows)
+        self.labels = {
+            "age": self.ages,
+            "low": _ends(rows["age_low"], self.ages),
+            "high": _ends(rows["age_high"], self.ages),
+            "gender": gender_codes(rows["gender"]),
+            "weight": sample_weights(middle, balance),
+        }
+        self.middle_ages = middle
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        crop = self._manifest.read_crop(self._places[index])
-        return {"crop": self._transform(crop), "age": self.ages[index], "gender": self.genders[index]}
+    def __getitem__(self, place: Place) -> dict[str, Any]:
+        """The sample at ``place``, an epoch and an index: an epoch's random numbers are a sample's own.
+
+        So a crop is varied in the same way whoever loads it, after whichever others.
+        """
+        epoch, index = place
+        torch.manual_seed(int(np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)[0]))
+        crop = self._transform(self._manifest.read_crop(self._places[index]))
+        return {"crop": crop, **{name: values[index] for name, values in self.labels.items()}}
+
+
+def _ends(band: pd.Series[float], exact: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """One end of each band, the rounded age where that is known: (N,)."""
+    ends = np.clip(band.to_numpy(dtype=np.float32), 0, ages.MAX_AGE)
+    return np.where(np.isnan(exact), ends, np.rint(exact)).astype(np.float32)
 
 
 def gender_codes(genders: pd.Series[str]) -> npt.NDArray[np.int64]:
     """Position in ``GENDERS`` of each, ``NO_GENDER`` where it is null: (N,) int64."""
     codes = {name: code for code, name in enumerate(GENDERS)}
     return np.array([codes.get(gender, NO_GENDER) for gender in genders], dtype=np.int64)
-
-
-def make_loader(dataset: CropDataset, *, batch_size: int, workers: int, shuffle: bool) -> DataLoader[Batch]:
-    """Batches of a data set, shuffled and without a last odd one for training, in order and whole otherwise."""
-    return DataLoader(
-        cast("Dataset[Batch]", dataset),  # one sample goes in, a batch of them comes out
-        batch_size=min(batch_size, len(dataset)),
-        shuffle=shuffle,
-        drop_last=shuffle,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-    )

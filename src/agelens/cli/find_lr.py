@@ -1,0 +1,55 @@
+"""``agelens find-lr``: the learning rate to train with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from agelens.cli.console import note, print_json, progress_bar
+from agelens.cli.overrides import parse_overrides
+from agelens.train.config import read_config
+from agelens.train.lr_finder import find_lr as sweep_rates
+from agelens.train.lr_finder import write_sweep
+
+__all__ = ["find_lr"]
+
+
+def find_lr(
+    config: Path,
+    /,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    out: Path | None = None,
+    steps: Annotated[int, Parameter(validator=Number(gte=20))] = 200,
+    as_json: Annotated[bool, Parameter("--json", negative="")] = False,
+) -> None:
+    """Sweep the learning rate from 1e-10 to 10 and say which to train with.
+
+    A throw-away network is trained a few hundred steps; the rate at which its loss falls fastest is the suggestion.
+    lr.png shows the loss against the rate, lr.csv has the same in numbers. Any value of the configuration can be
+    given by its key, as in agelens train.
+
+    Example:  agelens find-lr configs/utkface-mobilenetv2.yaml --out runs/first
+
+    Parameters
+    ----------
+    config
+        A YAML file; see configs/ for examples.
+    out
+        Folder for lr.png and lr.csv; runs/ and the configuration's name by default.
+    steps
+        Of the sweep.
+    as_json
+        Print the sweep as one JSON object instead of the suggestion.
+    """
+    folder = out or Path("runs") / config.stem
+    with progress_bar("sweeping") as advance:
+        sweep = sweep_rates(read_config(config, parse_overrides(overrides)), steps=steps, progress=advance)
+    write_sweep(sweep, folder)
+    if as_json:
+        print_json({"suggestion": sweep.suggestion, "lr": sweep.rates, "loss": sweep.losses})
+    else:
+        print(f"{sweep.suggestion:.3g}")  # noqa: T201
+    note(f"wrote {folder / 'lr.png'}; train with it: agelens train {config} --optim.lr {sweep.suggestion:.3g}")

@@ -1,0 +1,54 @@
+"""The head of one number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from agelens import ages
+from agelens.train.head_configs import RegressionHead
+from agelens.train.heads.contract import AgeHead, mean_of
+
+__all__ = ["Regression"]
+
+LOSSES: Final[Mapping[str, Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]]] = {
+    "mse": lambda got, wanted, _: (got - wanted) ** 2,
+    "mae": lambda got, wanted, _: (got - wanted).abs(),
+    "rmse": lambda got, wanted, _: (got - wanted) ** 2,
+    "huber": lambda got, wanted, delta: functional.huber_loss(got, wanted, reduction="none", delta=delta),
+}
+EDGE: Final = 1e-6  # the binomial needs a share above 0 and below 1
+
+
+class Regression(AgeHead):
+    """See ``RegressionHead``. The network's number is added to the mean age of the training."""
+
+    outputs = 1
+    learns_bands = False
+    mean: torch.Tensor
+    log_choices: torch.Tensor
+    axis: torch.Tensor
+
+    def __init__(self, config: RegressionHead) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("mean", torch.tensor(0.5))
+        self.register_buffer("log_choices", torch.from_numpy(ages.log_choices()).float(), persistent=False)
+        self.register_buffer("axis", torch.from_numpy(ages.axis()).float(), persistent=False)
+
+    def fit(self, age: npt.NDArray[np.floating]) -> None:
+        self.mean = torch.tensor(float(np.mean(age)) / ages.MAX_AGE)
+
+    def probs(self, raw: torch.Tensor) -> torch.Tensor:
+        share = (raw.float() + self.mean).clamp(EDGE, 1 - EDGE)
+        return (self.log_choices + self.axis * (share.log() - (1 - share).log())).softmax(dim=1)
+
+    def loss(self, raw: torch.Tensor, age: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        delta = self.config.huber_delta / ages.MAX_AGE
+        error = mean_of(LOSSES[self.config.loss](raw[:, 0] + self.mean, age / ages.MAX_AGE, delta), weight)
+        return (error + 1e-12).sqrt() if self.config.loss == "rmse" else error

@@ -1,0 +1,170 @@
+"""Lightning's trainer, as a run wants it: quiet, interruptible, with errors that can be read."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
+
+from agelens.errors import AgelensError, ConfigError, MissingExtraError
+from agelens.train.config import TrainConfig
+from agelens.train.figures import BETTER
+from agelens.train.keeping import Keeper
+from agelens.train.sections import TrainerConfig
+
+__all__ = ["build_trainer", "fitting", "precision"]
+
+
+def build_trainer(config: TrainConfig, keeper: Keeper, out: Path, *, progress: bool) -> lightning.Trainer:
+    """The trainer of a configuration.
+
+    Raises:
+        ConfigError: the machine has no such devices.
+        MissingExtraError: a logger's package is not installed.
+    """
+    settings = config.trainer
+    try:
+        return lightning.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy=_strategy(config),
+            use_distributed_sampler=False,
+            max_epochs=config.optim.epochs,
+            precision=precision(settings),
+            deterministic=settings.deterministic,
+            gradient_clip_val=config.optim.clip,
+            callbacks=_callbacks(config, keeper, progress),
+            logger=_loggers(config, out),
+            log_every_n_steps=1_000_000,  # figures are those of epochs
+            enable_checkpointing=True,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            default_root_dir=out,
+        )
+    except (RuntimeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+
+
+def precision(settings: TrainerConfig) -> Literal["bf16-mixed", "32-true"]:
+    """Lightning's word for the precision that is wanted on this machine."""
+    if settings.precision == "auto":
+        on_gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
+        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_amx_tile_supported()
+        return "bf16-mixed" if fast else "32-true"
+    return "bf16-mixed" if settings.precision == "bf16" else "32-true"
+
+
+def _strategy(config: TrainConfig) -> DDPStrategy | Literal["auto"]:
+    if config.trainer.devices == config.trainer.num_nodes == 1:
+        return "auto"
+    # a frozen stage takes no part in a step, and processes would wait for each other's gradients of it
+    return DDPStrategy(find_unused_parameters=config.finetune.freeze != "none")
+
+
+def _callbacks(config: TrainConfig, keeper: Keeper, progress: bool) -> list[Callback]:
+    callbacks: list[Callback] = []
+    if config.optim.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=config.optim.ema_decay))
+    metric, patience = config.checkpoint.metric, config.checkpoint.patience
+    if patience is not None:
+        mode = "min" if BETTER[metric] == "lower" else "max"
+        callbacks.append(EarlyStopping(metric, patience=patience, mode=mode, check_on_train_epoch_end=True))
+    if progress:
+        callbacks.append(RichProgressBar(leave=True))
+    return [*callbacks, keeper]
+
+
+def _loggers(config: TrainConfig, out: Path) -> list[Logger] | Literal[False]:
+    made = {"tensorboard": _tensorboard, "mlflow": _mlflow}
+    loggers = []
+    for name in config.log:
+        try:
+            loggers.append(made[name](out))
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(name, name) from error
+    return loggers or False
+
+
+def _tensorboard(out: Path) -> Logger:
+    return TensorBoardLogger(out, name="", version="tensorboard", default_hp_metric=False)
+
+
+def _mlflow(out: Path) -> Logger:
+    """Figures go to a server; MLflow's own way of keeping them in files would need its whole server here."""
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    if not server:
+        raise ConfigError("log: mlflow needs the address of its server in the environment, as MLFLOW_TRACKING_URI")
+    logger = MLFlowLogger("agelens", run_name=out.resolve().name, tracking_uri=server)
+    try:
+        logger.experiment.get_run(logger.run_id)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # MLflow's, its database's and its requests' own
+        raise ConfigError(f"log: mlflow at {server}: {' '.join(str(error).split())[:300]}") from error
+    return logger
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """A block in which the trainer works: no advice from Lightning, Ctrl-C and errors as they are everywhere else."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        with _quiet(), _interruptible(), _plain_errors():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning turns Ctrl-C into exit status 1 and ignores further ones: make it a KeyboardInterrupt again."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from stop
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """A loader's process hands an error over with its whole traceback as the message: leave the last line of it."""
+    try:
+        yield
+    except AgelensError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice on loggers, workers and devices off the terminal: the run decides these itself."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=r"Grad strides do not match bucket view strides")  # channels_last
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
