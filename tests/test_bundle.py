@@ -169,7 +169,6 @@ def test_a_card_that_lacks_a_part_is_refused(key: str, card: Card) -> None:
         {"format": "new\nline"},
         {"flip": 1},
         {"flip": "false"},
-        {"genders": []},
         {"genders": 2},
         {"genders": "mf"},
         {"crop": None},

@@ -536,7 +536,8 @@ def test_the_overview_names_every_command_with_its_line(arguments: list[str], ru
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_the_overview_says_what_the_command_says_of_itself(name: str) -> None:
-    command = getattr(importlib.import_module(f"agelens.cli.{name}"), name)
+    module = name.replace("-", "_")
+    command = getattr(importlib.import_module(f"agelens.cli.{module}"), module)
     text = command.help if isinstance(command, App) else inspect.getdoc(command)
     assert text is not None
     assert text.splitlines()[0] == cli.COMMANDS[name].summary
@@ -583,7 +584,7 @@ def test_a_fault_of_our_own_is_one_line_too(predict: Run, photo: Path, monkeypat
 def _base_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command but predict fails to be imported, as where the extra is not installed."""
     for name in set(cli.COMMANDS) - {"predict"}:
-        monkeypatch.setitem(sys.modules, f"agelens.cli.{name}", None)
+        monkeypatch.setitem(sys.modules, f"agelens.cli.{name.replace('-', '_')}", None)
 
 
 @pytest.mark.usefixtures("_base_install")

@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -28,7 +28,8 @@ from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage
 from agelens.files import atomic_path
 from agelens.train.config import TrainConfig
 from agelens.train.network import AgeNetwork
-from agelens.train.run import fitting_crop, load_trained
+from agelens.train.ready import fitting_crop
+from agelens.train.run import load_trained
 
 __all__ = ["LEVELS", "MAX_DISAGREEMENT", "Exported", "export"]
 
@@ -47,7 +48,14 @@ class Exported(NamedTuple):
 
 
 def export(
-    run: Path, out: Path, *, name: str, terms: str = "", flip: bool | None = None, manifest_path: Path | None = None
+    run: Path,
+    out: Path,
+    *,
+    name: str,
+    terms: str = "",
+    flip: bool | None = None,
+    manifest_path: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Exported:
     """Make a bundle of a run's best weights.
 
@@ -63,6 +71,7 @@ def export(
             the run's configuration says.
         manifest_path: where the run's manifest is now, or another whose validation faces shall be used, as one with
             exact ages for a network that learnt from bands; None where its configuration says.
+        progress: called with the number of validation faces measured and their total.
 
     Returns:
         The card, as it stands in the bundle, with the predictions that its figures come from.
@@ -92,7 +101,7 @@ def export(
         _write(model, card, temporary)
         bundle = Bundle.load(temporary)
         _check_parity(network, bundle, manifest)
-        predictions = predict_split(bundle, manifest, "val")
+        predictions = predict_split(bundle, manifest, "val", progress=progress)
         card = _calibrated(card, predictions, trained_on, config)
         _write(model, card, temporary)
         Bundle.load(temporary)  # as a user will open it

@@ -212,13 +212,6 @@ def test_unknown_split_is_refused_with_those_there_are(reread: Callable[..., Man
         reread().split("test")
 
 
-def test_exact_ages_are_refused_where_a_band_stands(reread: Callable[..., Manifest]) -> None:
-    manifest = reread((1, "age", None), (1, "age_low", 20), (1, "age_high", 29))
-    assert len(manifest.split("val", exact_age=True)) == 1
-    with pytest.raises(DataError, match="1 samples of 'train' have an age band"):
-        manifest.split("train", exact_age=True)
-
-
 def test_a_manifest_that_cannot_be_written_is_an_output_error(table: pd.DataFrame, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):

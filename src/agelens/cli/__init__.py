@@ -43,7 +43,7 @@ COMMANDS: Final = {
     "stats": Command("Count a manifest's faces by age, gender, data set and split, and draw them.", "data"),
     "audit": Command("Find duplicates, leaks and wrong labels in a manifest.", "data"),
     "split": Command("Split a manifest anew, by shares, by a list, or by folds.", "data"),
-    "train": Command("Train a network as a configuration says.", "train"),
+    "train": Command("Train a network as a configuration says, export it and measure it.", "train"),
     "find-lr": Command("Sweep the learning rate and say which to train with.", "train"),
     "evaluate": Command("Measure a bundle on the crops of a manifest.", "data"),
     "export": Command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agelens.cli.console import note
+from agelens.cli.console import note, progress_bar
 from agelens.errors import OutputError
 from agelens.export import export as export_run
 from agelens.files import check_file
@@ -50,7 +50,8 @@ def export(
         raise OutputError(f"{target}: a bundle's name ends in .onnx")
     check_file(target)
     name = name or run.resolve().name
-    exported = export_run(run, target, name=name, terms=terms, flip=flip, manifest_path=manifest)
+    with progress_bar("exporting and measuring") as advance:
+        exported = export_run(run, target, name=name, terms=terms, flip=flip, manifest_path=manifest, progress=advance)
     overall = exported.card.figures["val"]["all"]
     error = (
         f"MAE {overall['mae']:.2f} years" if overall["mae"] is not None else f"{overall['band_accuracy']:.1%} in band"

@@ -25,11 +25,11 @@ def find_lr(
     steps: Annotated[int, Parameter(validator=Number(gte=20))] = 200,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
-    """Sweep the learning rate from 1e-10 to 10 and say which to train with.
+    """Sweep the learning rate and say which to train with.
 
-    A throw-away network is trained a few hundred steps; the rate at which its loss falls fastest is the suggestion.
-    lr.png shows the loss against the rate, lr.csv has the same in numbers. Any value of the configuration can be
-    given by its key, as in agelens train.
+    A throw-away network is trained a few hundred steps while the rate grows from 1e-10 to 10; the rate at which its
+    loss falls fastest is the suggestion. lr.png shows the loss against the rate, lr.csv has the same in numbers. Any
+    value of the configuration can be given by its key, as in agelens train.
 
     Example:  agelens find-lr configs/utkface-mobilenetv2.yaml --out runs/first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,14 +11,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from agelens.cli.console import note
+from agelens.cli.console import note, progress_bar
 from agelens.cli.evaluate import show_figures
 from agelens.cli.overrides import parse_overrides
+from agelens.errors import ConfigError
 from agelens.evaluate.report import write_report
 from agelens.export import export
 from agelens.train.config import TrainConfig, changed, read_config
 from agelens.train.lr_finder import find_lr, write_sweep
-from agelens.train.run import BUNDLE, REPORT, leads
+from agelens.train.run import BUNDLE, CONFIG, REPORT, leads, refuse_another_run
 from agelens.train.run import train as train_run
 
 __all__ = ["train"]
@@ -34,7 +36,7 @@ def train(
     deterministic: Annotated[bool, Parameter(negative="")] = False,
     export_run: Annotated[bool, Parameter("--export")] = True,
 ) -> None:
-    """Train a network as a configuration says; then export it and measure it on the validation split.
+    """Train a network as a configuration says, export it and measure it.
 
     Any value of the configuration can be given here by its key: --optim.lr 3e-4, --head.kind coral, --seed 1,
     --data.augment strong. docs/training.md has all keys.
@@ -60,15 +62,13 @@ def train(
     """
     values = parse_overrides(overrides)
     if manifest is not None:
-        values["data.manifest"] = str(manifest)
+        values["data.manifest"] = json.dumps(str(manifest))  # whatever YAML would make of the name
     if deterministic:
         values["trainer.deterministic"] = "true"
     run = out or Path("runs") / config.stem
     settings = read_config(config, values)
-    if find_rate and not resume:
-        settings = _with_found_rate(settings, run)
-    if find_rate and resume:
-        settings = changed(settings, optim__lr=read_config(run / "config.yaml").optim.lr)
+    if find_rate:
+        settings = _with_found_rate(settings, run, resume)
     train_run(
         settings, run, resume=resume, progress=sys.stderr.isatty(), report=_reporter(settings.optim.epochs), say=note
     )
@@ -78,8 +78,14 @@ def train(
         note(f"trained; next: agelens export {run}")
 
 
-def _with_found_rate(settings: TrainConfig, run: Path) -> TrainConfig:
-    sweep = find_lr(settings)
+def _with_found_rate(settings: TrainConfig, run: Path, resume: bool) -> TrainConfig:
+    if resume:  # the rate that was found when the run began
+        return changed(settings, optim__lr=read_config(run / CONFIG).optim.lr)
+    if settings.trainer.devices * settings.trainer.num_nodes > 1:
+        raise ConfigError("--find-lr works in one process; sweep first by agelens find-lr, then give its --optim.lr")
+    refuse_another_run(run)
+    with progress_bar("sweeping the learning rate") as advance:
+        sweep = find_lr(settings, progress=advance)
     write_sweep(sweep, run)
     note(f"learning rate {sweep.suggestion:.2g} found; the sweep is drawn in {run / 'lr.png'}")
     return changed(settings, optim__lr=sweep.suggestion)
@@ -87,7 +93,8 @@ def _with_found_rate(settings: TrainConfig, run: Path) -> TrainConfig:
 
 def _finish(run: Path) -> None:
     bundle = run / BUNDLE
-    exported = export(run, bundle, name=run.resolve().name)
+    with progress_bar("exporting and measuring") as advance:
+        exported = export(run, bundle, name=run.resolve().name, progress=advance)
     write_report(exported.predictions, exported.card.interval_mass(0.9), exported.manifest, run / REPORT)
     show_figures(exported.card.figures["val"])
     note(f"wrote {bundle} ({bundle.stat().st_size / 1e6:.1f} MB) and {run / REPORT}")

@@ -79,7 +79,8 @@ def _cluster() -> Iterator[None]:
     try:
         ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
     except Exception as error:  # on a busy machine its parts do not find each other in time; its own has no class
-        raise DataError(f"Ray could not be started: {str(error).strip().splitlines()[0]}; repeat the command") from error
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"Ray could not be started: {reason}; repeat the command") from error
     try:
         yield
     finally:

@@ -47,20 +47,17 @@ class Manifest:
     crop: CropSpec
     folder: Path
 
-    def split(self, name: str, *, exact_age: bool = False) -> pd.DataFrame:
+    def split(self, name: str) -> pd.DataFrame:
         """The samples of one split ("train", "val", "test"), or all that were kept ("all"), in the manifest's order.
 
         Raises:
-            DataError: there is none; or ``exact_age`` is wanted, and a sample has a band only.
+            DataError: there is none.
         """
         kept = self.table[self.table["removed"].isna()]
         rows = kept if name == "all" else kept[kept["split"] == name]
         if rows.empty:
             known = ", ".join(sorted(kept["split"].dropna().unique())) or "none"
             raise DataError(f"{self.folder}: no samples in split {name!r}; the manifest has: {known}, all")
-        bands = int(rows["age"].isna().sum())
-        if exact_age and bands:
-            raise DataError(f"{self.folder}: {bands} samples of {name!r} have an age band, but exact ages are needed")
         return rows.reset_index(drop=True)
 
     def read_crop(self, row: Mapping[str, Any] | pd.Series[Any]) -> npt.NDArray[np.uint8]:

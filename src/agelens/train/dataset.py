@@ -53,6 +53,7 @@ class CropDataset(Dataset[dict[str, Any]]):
         seed: int = 0,
         balance: str = "none",
         faces: int | None = None,
+        years: float = 0.0,
     ) -> None:
         """
         Args:
@@ -62,6 +63,7 @@ class CropDataset(Dataset[dict[str, Any]]):
             seed: of the transform's random numbers.
             balance: see ``balance.sample_weights``.
             faces: only so many, drawn at random but always the same ones.
+            years: standard deviation of the noise that is added to known ages.
 
         Raises:
             DataError: the split is empty.
@@ -73,13 +75,15 @@ class CropDataset(Dataset[dict[str, Any]]):
         self._places = cast("list[dict[str, Any]]", rows[["path", "offset", "length"]].to_dict("records"))
         self._transform = transform
         self._seed = seed
+        self._years = years
+        self.genders = gender_codes(rows["gender"])
         self.ages = np.clip(rows["age"].to_numpy(dtype=np.float32), 0, ages.MAX_AGE)
         middle = middle_age(rows)
         self.labels = {
             "age": self.ages,
             "low": _ends(rows["age_low"], self.ages),
             "high": _ends(rows["age_high"], self.ages),
-            "gender": gender_codes(rows["gender"]),
+            "gender": self.genders,
             "weight": sample_weights(middle, balance),
         }
         self.middle_ages = middle
@@ -95,7 +99,11 @@ class CropDataset(Dataset[dict[str, Any]]):
         epoch, index = place
         torch.manual_seed(int(np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)[0]))
         crop = self._transform(self._manifest.read_crop(self._places[index]))
-        return {"crop": crop, **{name: values[index] for name, values in self.labels.items()}}
+        sample = {"crop": crop, **{name: values[index] for name, values in self.labels.items()}}
+        if self._years:
+            noisy = float(sample["age"]) + self._years * float(torch.randn(()))
+            sample["age"] = np.float32(np.clip(noisy, 0, ages.MAX_AGE))
+        return sample
 
 
 def _ends(band: pd.Series[float], exact: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

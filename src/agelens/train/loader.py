@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from agelens.train.dataset import Batch, CropDataset, Place
@@ -56,6 +57,7 @@ def shuffled_loader(dataset: CropDataset, batches: ShuffledBatches, *, workers: 
         cast("Dataset[Batch]", dataset),  # one sample goes in, a batch of them comes out
         batch_sampler=cast("Sampler[list[int]]", batches),
         num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
         prefetch_factor=4 if workers else None,
     )

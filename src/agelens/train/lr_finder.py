@@ -25,7 +25,7 @@ from agelens.train.loader import ShuffledBatches, shuffled_loader
 from agelens.train.module import build_optimizer
 from agelens.train.network import AgeNetwork
 from agelens.train.objective import total_loss
-from agelens.train.run import make_ready
+from agelens.train.ready import make_ready
 from agelens.train.trainer import precision
 
 __all__ = ["Sweep", "find_lr", "suggest", "write_sweep"]
@@ -112,6 +112,7 @@ def write_sweep(sweep: Sweep, folder: Path) -> None:
         axes.plot(*zip(*shown, strict=True), color=COLOURS[0])
         axes.axvline(sweep.suggestion, color=COLOURS[1], label=f"suggestion {sweep.suggestion:.2g}")
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")
         axes.set_ylim(top=1.1 * shown[0][1])
         axes.set_xlabel("learning rate")
         axes.set_title("smoothed loss", loc="left", fontsize=10, color=QUIET)
@@ -134,7 +135,7 @@ def _losses(network: AgeNetwork, config: TrainConfig, rates: list[float], batche
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             logits = network(batch["crop"])
         loss = total_loss(network.head, logits, batch, config)
-        yield float(loss)
+        yield loss.item()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if config.optim.clip is not None:

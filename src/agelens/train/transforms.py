@@ -21,19 +21,21 @@ Transform = Callable[[Image], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How far a training crop may stray from the plain one.
+    """How far a training sample may stray from the plain one.
 
     Attributes:
         turn: largest rotation either way, in degrees.
         zoom: largest change of size either way, as a factor's logarithm.
         shift: largest move either way, as a share of the crop's side.
         pixels: what is done to the moved crop, (3, H, W) uint8 → the same.
+        years: standard deviation of what is added to the age, as labels are seldom right to the year.
     """
 
     turn: float
     zoom: float
     shift: float
     pixels: Callable[[torch.Tensor], torch.Tensor]
+    years: float = 0.0
 
 
 PRESETS: Final[Mapping[str, Preset]] = {
@@ -41,6 +43,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
     "light": Preset(turn=5, zoom=0.06, shift=0.02, pixels=v2.RandomHorizontalFlip()),
     "standard": Preset(
         turn=10,
+        years=0.5,
         zoom=0.12,
         shift=0.04,
         pixels=v2.Compose(
@@ -54,6 +57,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
     ),
     "strong": Preset(
         turn=20,
+        years=1.0,
         zoom=0.2,
         shift=0.08,
         pixels=v2.Compose(
