@@ -64,20 +64,22 @@ def _network(
     outputs: Sequence[str] = ("age_probs", "gender_probs"),
     age_bias: Floats | None = None,
     last: str = "Softmax",
+    gender: bool = True,
 ) -> onnx.ModelProto:
-    age, gender = _age_weights(size), _gender_weights(size)
+    age, other = _age_weights(size), _gender_weights(size)
     tables = {
         "shape": np.array([0, -1], np.int64),
         "age_weights": age[0],
         "age_bias": age[1] if age_bias is None else age_bias,
-        "gender_weights": gender[0],
-        "gender_bias": gender[1],
+        "gender_weights": other[0],
+        "gender_bias": other[1],
     }
     nodes = [
         helper.make_node("Cast", [crops], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Reshape", ["floats", "shape"], ["flat"]),
     ]
-    for kind, output in zip(("age", "gender"), outputs, strict=True):
+    columns = {"age": NUM_BINS, "gender": 2} if gender else {"age": NUM_BINS}
+    for kind, output in zip(columns, outputs, strict=False):
         nodes.append(helper.make_node("MatMul", ["flat", f"{kind}_weights"], [f"{kind}_raw"]))
         nodes.append(helper.make_node("Add", [f"{kind}_raw", f"{kind}_bias"], [f"{kind}_logits"]))
         nodes.append(helper.make_node(last, [f"{kind}_logits"], [output]))
@@ -86,10 +88,10 @@ def _network(
         "tiny",
         [helper.make_tensor_value_info(crops, pixel_type, [batch, size, size, 3])],
         [
-            helper.make_tensor_value_info(outputs[0], TensorProto.FLOAT, [batch, NUM_BINS]),
-            helper.make_tensor_value_info(outputs[1], TensorProto.FLOAT, [batch, 2]),
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, [batch, width])
+            for output, width in zip(outputs, columns.values(), strict=False)
         ],
-        [numpy_helper.from_array(table, name) for name, table in tables.items()],
+        [numpy_helper.from_array(table, name) for name, table in tables.items() if gender or "gender" not in name],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
 

@@ -264,6 +264,26 @@ def test_a_network_for_other_genders_than_the_card_names_is_refused(make_bundle:
     assert "gives" in _refusal(make_bundle(genders=("a", "b", "c")))
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_bundle_without_gender_gives_ages_and_no_columns_of_gender(
+    flip: bool, make_bundle: MakeBundle, make_network: MakeNetwork
+) -> None:
+    bare = Bundle.load(make_bundle("bare.onnx", network=make_network(gender=False), genders=(), flip=flip))
+    output, whole = bare.run(_crops(70)), Bundle.load(make_bundle(flip=flip)).run(_crops(70))
+    assert bare.card.genders == ()
+    assert (output.gender_probs.shape, output.gender_probs.dtype) == ((70, 0), np.float32)
+    np.testing.assert_allclose(output.age_probs, whole.age_probs, atol=1e-6)
+    assert [part.shape for part in bare.run(_crops(0))] == [(0, 101), (0, 0)]
+
+
+@pytest.mark.parametrize(("gender", "genders"), [(True, ()), (False, ("female", "male"))])
+def test_a_network_and_a_card_that_disagree_on_gender_are_refused(
+    gender: bool, genders: tuple[str, ...], make_bundle: MakeBundle, make_network: MakeNetwork
+) -> None:
+    message = _refusal(make_bundle(network=make_network(gender=gender), genders=genders))
+    assert ("gender_probs" in message.partition("; wanted ")[2]) != gender
+
+
 def test_a_network_that_gives_nan_fails_when_it_runs(make_bundle: MakeBundle, make_network: MakeNetwork) -> None:
     bundle = Bundle.load(make_bundle(network=make_network(age_bias=np.full(101, np.nan, np.float32))))
     with pytest.raises(BundleError, match="'tiny' gave no distributions"):

@@ -74,6 +74,19 @@ def test_the_gender_is_the_likelier_one(estimator: AgeEstimator) -> None:
     assert other.gender_confidence == pytest.approx(one.gender_confidence, abs=1e-3)
 
 
+def test_a_bundle_without_gender_gives_faces_without_one(
+    make_bundle: MakeBundle, make_network: Callable[..., Any], make_detection: MakeDetection, estimator: AgeEstimator
+) -> None:
+    path = make_bundle("bare.onnx", network=make_network(gender=False), genders=())
+    bare = AgeEstimator.load(path, detector=WidthDetector(make_detection))
+    image = _patches([80, 160])
+    faces = bare.predict(image)
+    assert [(face.gender, face.gender_confidence) for face in faces] == [(None, None)] * 2
+    assert [face.age for face in faces] == pytest.approx([face.age for face in estimator.predict(image)], abs=1e-3)
+    assert faces[0].to_dict().keys() == estimator.predict(image)[0].to_dict().keys()
+    assert json.loads(json.dumps(faces[0].to_dict()))["gender"] is None
+
+
 def test_a_face_carries_what_the_detector_found(estimator: AgeEstimator, make_detection: MakeDetection) -> None:
     (face,) = estimator.predict(_patches([85]))
     assert face.score == 0.9

@@ -97,7 +97,8 @@ def log_choices() -> npt.NDArray[np.float64]:
 def bin_shares(num_bins: int) -> Floats:
     """How equal parts of the axis lie in its years: (num_bins, 101), rows summing to 1.
 
-    Probabilities of the parts, times this, are a distribution over the axis with the same mean.
+    Probabilities of the parts, times this, are a distribution over the axis. Where a part ends within a year, its mass
+    there counts for the whole of the year.
 
     Raises:
         ValueError: ``num_bins`` is not above 0.

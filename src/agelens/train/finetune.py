@@ -40,7 +40,9 @@ def stages(backbone: nn.Module) -> list[list[str]]:
     timm knows the stages of its networks; what it puts behind them all belongs to the last.
     """
     groups = _groups(backbone)
-    if len(groups) > 1 and not any(char.isdigit() for char in "".join(groups[-1])):
+    parameters = dict(backbone.named_parameters())
+    unnumbered = not any(char.isdigit() for char in "".join(groups[-1]))
+    if len(groups) > 1 and (unnumbered or all(parameters[name].ndim == 1 for name in groups[-1])):
         groups[-2:] = [groups[-2] + groups[-1]]
     return groups
 
@@ -108,11 +110,14 @@ def parameter_groups(network: AgeNetwork, config: TrainConfig) -> list[dict[str,
         (decay ** (len(by_stage) - place), [named[name] for name in names]) for place, names in enumerate(by_stage)
     ]
     own = {id(parameter) for parameter in named.values()}
+    # timm knows which of a network's matrices are none, as a transformer's places
+    spare = getattr(network.backbone, "no_weight_decay", set)
+    spared = {id(named[name]) for name in spare() if name in named}
     parts.append((1.0, [parameter for parameter in network.parameters() if id(parameter) not in own]))
     groups = []
     for scale, parameters in _merged(parts):
         for matrices in (True, False):
-            chosen = [one for one in parameters if (one.ndim > 1) == matrices]
+            chosen = [one for one in parameters if (one.ndim > 1 and id(one) not in spared) == matrices]
             weight_decay = config.optim.weight_decay if matrices else 0.0
             if chosen:
                 groups.append({"params": chosen, "lr": config.optim.lr * scale, "weight_decay": weight_decay})

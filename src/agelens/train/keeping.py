@@ -51,20 +51,22 @@ class Keeper(Checkpoint):
         self._say = say
         self._rows: list[Row] = []
         self._best: float | None = None
+        self._stopped = False
         self._waiting = self._busy = 0.0
         self._faces = 0
         self._started = self._left = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
         """What last.ckpt knows of the run so far."""
-        return {"rows": self._rows, "best": self._best}
+        return {"rows": self._rows, "best": self._best, "stopped": self._stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a run."""
-        self._rows, self._best = state_dict["rows"], state_dict["best"]
+        self._rows, self._best, self._stopped = state_dict["rows"], state_dict["best"], state_dict["stopped"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._tell_news(pl_module)
+        trainer.should_stop = self._stopped
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         self._waiting = self._busy = 0.0
@@ -108,6 +110,7 @@ class Keeper(Checkpoint):
             }
         )
         better = self._better(figures)
+        self._stopped = trainer.should_stop
         if trainer.is_global_zero:
             write_text(self._out / METRICS, _table(self._rows))
             draw_curves(self._rows, self._out / CURVES)

@@ -13,6 +13,7 @@ from agelens.errors import ConfigError, DataError
 from agelens.faces.align import CropSpec
 from agelens.train.config import TrainConfig
 from agelens.train.dataset import CropDataset
+from agelens.train.heads import HEADS
 from agelens.train.network import AgeNetwork, build_network, load_start
 from agelens.train.transforms import PRESETS, plain_transform, train_transform
 
@@ -90,13 +91,16 @@ def fitting_crop(config: TrainConfig, manifest: Manifest) -> CropSpec:
 
 
 def _check_labels(config: TrainConfig, train_set: CropDataset, val_set: CropDataset, manifest: Manifest) -> None:
-    if len(train_set) < 2:
-        raise DataError(f"{manifest.folder}: one training sample; batch norm needs at least two")
+    processes = config.trainer.devices * config.trainer.num_nodes
+    if len(train_set) < 2 * processes:
+        raise DataError(
+            f"{manifest.folder}: {len(train_set)} to train on; at least {2 * processes} are needed, two for each device"
+        )
     exact = ~np.isnan(train_set.ages)
-    if config.head.kind == "regression" and not exact.all():
+    if not HEADS[config.head.kind].learns_bands and not exact.all():
         raise DataError(
             f"{manifest.folder}: {int((~exact).sum()):,} training faces have an age band only, from which "
-            "head.kind: regression cannot learn; take another head, such as dldl"
+            f"head.kind: {config.head.kind} cannot learn; take another head, such as dldl"
         )
     _check_metric(config.checkpoint.metric, val_set, manifest)
 

@@ -34,12 +34,12 @@ def _constant(config: ConstantSchedule | PlateauSchedule, steps: int, per_epoch:
 
 
 def _one_cycle(config: OneCycleSchedule, steps: int, per_epoch: int) -> Factor:
-    top, last = config.warmup * steps - 1, steps - 1
+    top, last = max(0.0, config.warmup * steps - 1), steps - 1  # a run of few steps begins at the top
 
     def factor(step: int) -> float:
-        if step <= top:
+        if step < top:
             return _cosine_between(config.start, 1.0, step / top)
-        return _cosine_between(1.0, config.end, (step - top) / (last - top) if last > top else 1.0)
+        return _cosine_between(1.0, config.end, (step - top) / (last - top)) if step > top else 1.0
 
     return factor
 

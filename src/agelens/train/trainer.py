@@ -148,6 +148,8 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except AgelensError as error:
+        if "\n" not in str(error).strip():
+            raise
         last = str(error).strip().splitlines()[-1]
         raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
 

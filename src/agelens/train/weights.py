@@ -15,6 +15,7 @@ __all__ = ["Matched", "load_weights", "weights_path"]
 
 # What training programs put before a backbone's own names, and around its tensors.
 PREFIXES: Final = ("module.", "model.", "backbone.", "encoder.", "network.")
+COUNTER: Final = "num_batches_tracked"
 WRAPPINGS: Final = ("state_dict", "model", "state_dict_ema", "model_state_dict")
 
 
@@ -81,8 +82,17 @@ def load_weights(backbone: nn.Module, path: Path) -> Matched:
             f"{path}: {len(named)} of {len(ours)} tensors match, {absent!r} does not; a .safetensors file must have "
             "timm's names, unlike a .pth"
         )
-    backbone.load_state_dict(_in_order(ours, list(tensors.values()), path))
-    return Matched(len(ours), len(ours), "order", (), len(tensors) - len(ours))
+    theirs = list(tensors.values())
+    counted = {name: tensor for name, tensor in ours.items() if not name.endswith(COUNTER)}
+    chosen = counted if _fit(counted, theirs) else ours  # older files have no counters
+    backbone.load_state_dict(_in_order(chosen, theirs, path), strict=False)
+    return Matched(len(chosen), len(chosen), "order", (), len(theirs) - len(chosen))
+
+
+def _fit(ours: dict[str, torch.Tensor], theirs: list[torch.Tensor]) -> bool:
+    return len(ours) <= len(theirs) and all(
+        one.shape == other.shape for one, other in zip(ours.values(), theirs, strict=False)
+    )
 
 
 def _in_order(ours: dict[str, torch.Tensor], theirs: list[torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
@@ -97,12 +107,15 @@ def _in_order(ours: dict[str, torch.Tensor], theirs: list[torch.Tensor], path: P
 
 
 def _unprefixed(tensors: dict[str, torch.Tensor], wanted: set[str]) -> dict[str, torch.Tensor]:
-    """The tensors without what a training program put before their names, if that makes more names known."""
-    for prefix in PREFIXES:
-        bare = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-        if len(wanted & bare.keys()) > len(wanted & tensors.keys()):
-            tensors = bare
-    return tensors
+    """The tensors without what training programs put before their names, if that makes more names known."""
+    bare = {_bare(name): tensor for name, tensor in tensors.items()}
+    return bare if len(wanted & bare.keys()) > len(wanted & tensors.keys()) else tensors
+
+
+def _bare(name: str) -> str:
+    while name.startswith(PREFIXES):
+        name = name.split(".", 1)[1]
+    return name
 
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from agelens.train.head_configs import AgeHeadConfig
 from agelens.train.heads.binned import Dldl, Histogram, MeanVariance, Ranges
@@ -13,7 +13,7 @@ from agelens.train.heads.regression import Regression
 
 __all__ = ["HEADS", "AgeHead", "build_head", "expected_age"]
 
-HEADS: Final[Mapping[str, Callable[[Any], AgeHead]]] = {
+HEADS: Final[Mapping[str, type[AgeHead]]] = {
     "regression": Regression,
     "histogram": Histogram,
     "dldl": Dldl,
@@ -26,4 +26,5 @@ HEADS: Final[Mapping[str, Callable[[Any], AgeHead]]] = {
 
 def build_head(config: AgeHeadConfig) -> AgeHead:
     """The head that a configuration names."""
-    return HEADS[config.kind](config)
+    make: Callable[[AgeHeadConfig], AgeHead] = HEADS[config.kind]
+    return make(config)

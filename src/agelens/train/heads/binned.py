@@ -35,6 +35,14 @@ class _Softmax(AgeHead):
         with torch.autocast(raw.device.type, enabled=False):
             return parts @ self.shares
 
+    def band_loss(self, raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        axis = torch.arange(ages.NUM_BINS, device=raw.device)
+        inside = ((axis >= low[:, None]) & (axis <= high[:, None])).float()
+        shares = inside @ self.shares.T
+        within = (raw.log_softmax(dim=1) + shares.log()).masked_fill(shares == 0, NEVER).logsumexp(dim=1)
+        # a band between two ranges is in no part at all, and teaches nothing
+        return mean_of(-torch.where(shares.any(dim=1), within, 0.0), weight)
+
     def _labels(self, age: torch.Tensor, deviation: float) -> torch.Tensor:
         """Normal densities around the ages, over the parts' middles: (N,) → (N, parts)."""
         return (-((self.centres - age[:, None]) ** 2) / (2 * deviation**2)).softmax(dim=1)
@@ -58,6 +66,7 @@ def _divergence(raw: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.kl_div(raw.log_softmax(dim=1), labels, reduction="none").sum(dim=1)
 
 
+NEVER: Final = -1e4  # the logarithm of nearly nothing
 DISTANCES: Final[Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]] = {
     "emd": _earth_movers,
     "cross-entropy": _cross_entropy,
@@ -130,6 +139,6 @@ class Ranges(_Softmax):
 
     def classes(self, age: torch.Tensor) -> torch.Tensor:
         """The range of each age, or the nearest: (N,) years → (N,)."""
-        year = age.floor()[:, None]  # 4.9 years old is 4 years old
+        year = age.round()[:, None]
         beyond = (self.lows - year).clamp(min=0) + (year - self.highs).clamp(min=0)
         return beyond.argmin(dim=1)

@@ -36,19 +36,21 @@ class AgeHead(nn.Module, ABC):
     def fit(self, age: npt.NDArray[np.floating]) -> None:
         """Take what needs no gradient from the ages of the training, (N,) years; nothing, in most heads."""
 
+    @abstractmethod
     def band_loss(self, raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        """Minus the log-likelihood of the band: ``-log Σ_{low ≤ k ≤ high} p_k``, a weighted mean.
+        """Minus the log-likelihood of the band, ``-log Σ_{low ≤ k ≤ high} p_k``, a weighted mean.
+
+        In logarithms all through: a face whose band is nearly impossible to the network teaches it the most.
 
         Args:
-            raw: (N, ``outputs``) numbers of the network.
+            raw: (N, ``outputs``) float32 numbers of the network.
             low: (N,) first whole year of each band.
             high: (N,) last whole year, within it.
             weight: (N,) what each face counts for.
+
+        Raises:
+            NotImplementedError: the head learns nothing from bands.
         """
-        axis = torch.arange(ages.NUM_BINS, device=raw.device)
-        inside = (axis >= low[:, None]) & (axis <= high[:, None])
-        likelihood = (self.probs(raw) * inside).sum(dim=1)
-        return mean_of(-likelihood.clamp(min=1e-8).log(), weight)
 
 
 def mean_of(losses: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -29,6 +31,23 @@ class _Ordinal(AgeHead):
         """Whether each age is above each threshold: (N,) years → (N, 100), 0 or 1."""
         return (age.round()[:, None] > self.thresholds).float()
 
+    @abstractmethod
+    def log_older(self, raw: torch.Tensor) -> torch.Tensor:
+        """``log P(y > k)`` for k = 0…99: (N, ``outputs``) → (N, 100)."""
+
+    def probs(self, raw: torch.Tensor) -> torch.Tensor:
+        return self._between(self.log_older(raw.float()).exp())
+
+    def band_loss(self, raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """``P(low ≤ y ≤ high) = P(y > low - 1)·(1 - P(y > high) / P(y > low - 1))``, in logarithms."""
+        older = self.log_older(raw)
+        certain, never = torch.zeros_like(older[:, :1]), torch.full_like(older[:, :1], -1e4)
+        older = torch.cat([certain, older, never], dim=1)  # the column of k is k + 1
+        above = older.gather(1, low.long()[:, None])[:, 0]
+        beyond = older.gather(1, high.long()[:, None] + 1)[:, 0]
+        inside = -torch.expm1((beyond - above).clamp(max=-1e-30))
+        return mean_of(-(above + inside.log()), weight)
+
     @staticmethod
     def _between(older: torch.Tensor) -> torch.Tensor:
         """P(y > k) for k = 0…99, (N, 100), → (N, 101); where they rise with k, the rise is taken for nothing."""
@@ -54,8 +73,8 @@ class Coral(_Ordinal):
         older = (np.rint(age)[:, None] > np.arange(ages.MAX_AGE)).sum(axis=0)
         self.biases.data = torch.from_numpy(np.log((older + 1) / (len(age) - older + 1))).float()
 
-    def probs(self, raw: torch.Tensor) -> torch.Tensor:
-        return self._between((raw.float() + self.biases).sigmoid())
+    def log_older(self, raw: torch.Tensor) -> torch.Tensor:
+        return functional.logsigmoid(raw + self.biases)
 
     def loss(self, raw: torch.Tensor, age: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         answers = functional.binary_cross_entropy_with_logits(raw + self.biases, self._older(age), reduction="none")
@@ -76,8 +95,8 @@ class Corn(_Ordinal):
         asked, older = (years >= np.arange(ages.MAX_AGE)).sum(axis=0), (years > np.arange(ages.MAX_AGE)).sum(axis=0)
         self.biases.data = torch.from_numpy(np.log((older + 1) / (asked - older + 1))).float()
 
-    def probs(self, raw: torch.Tensor) -> torch.Tensor:
-        return self._between(functional.logsigmoid(raw.float() + self.biases).cumsum(dim=1).exp())
+    def log_older(self, raw: torch.Tensor) -> torch.Tensor:
+        return functional.logsigmoid(raw + self.biases).cumsum(dim=1)
 
     def loss(self, raw: torch.Tensor, age: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         asked = (age.round()[:, None] >= self.thresholds).float()

@@ -48,6 +48,9 @@ class Regression(AgeHead):
         share = (raw.float() + self.mean).clamp(EDGE, 1 - EDGE)
         return (self.log_choices + self.axis * (share.log() - (1 - share).log())).softmax(dim=1)
 
+    def band_loss(self, raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError("a regression learns from exact ages only")
+
     def loss(self, raw: torch.Tensor, age: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         delta = self.config.huber_delta / ages.MAX_AGE
         error = mean_of(LOSSES[self.config.loss](raw[:, 0] + self.mean, age / ages.MAX_AGE, delta), weight)
