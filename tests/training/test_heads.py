@@ -298,8 +298,8 @@ def test_the_range_of_an_age_is_the_one_it_lies_in_or_the_nearest(ends: list[int
     head = Ranges(RangesHead(bands=bands))
     for age, got in zip(ages, head.classes(torch.tensor(ages)).tolist(), strict=True):
         low, high = bands[got]
-        distances = [max(first - int(age), int(age) - last, 0) for first, last in bands]
-        assert max(low - int(age), int(age) - high, 0) == min(distances)
+        distances = [max(first - round(age), round(age) - last, 0) for first, last in bands]
+        assert max(low - round(age), round(age) - high, 0) == min(distances)
 
 
 def test_adience_bands_hold_their_ages_and_gaps_go_to_the_nearest() -> None:

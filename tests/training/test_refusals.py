@@ -62,7 +62,7 @@ def _band(table: pd.DataFrame, split: str) -> pd.DataFrame:
     ("change", "message"),
     [
         (_only_training, "no samples in split 'val'; the manifest has: train, all"),
-        (_one_to_train_on, "one training sample; batch norm needs at least two"),
+        (_one_to_train_on, "1 to train on; at least 2 are needed, two for each device"),
         (
             lambda table: _band(table, "val"),
             "no validation face has an exact age, .*: val_mae needs; set it to val_band",

@@ -18,7 +18,7 @@ from agelens.data.manifest import Manifest
 from agelens.data.overview import age_text
 from agelens.data.selection import select_rows
 
-__all__ = ["choose_samples", "draw_grid"]
+__all__ = ["EDGE", "TILE", "choose_samples", "draw_grid", "tile"]
 
 SEED: Final = 0
 COLUMNS: Final = 10
@@ -77,14 +77,16 @@ def _draw_row(figure: Figure, manifest: Manifest, samples: pd.DataFrame, top: in
     for column, (_, sample) in enumerate(samples.iterrows()):
         left = LEFT + column * (TILE + GAP)
         height = round(figure.get_figheight() * DOTS)
-        figure.figimage(_tile(manifest.read_crop(sample)), left, height - top - TILE)
+        figure.figimage(tile(manifest.read_crop(sample)), left, height - top - TILE)
         text = age_text(sample["age"], sample["age_low"], sample["age_high"])
         _write(figure, left + TILE / 2, top + TILE + 19, text, ha="center", color=QUIET, fontsize=7.5)
 
 
-def _tile(crop: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+def tile(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A crop at the size at which grids show it: (H, W, 3) → (TILE, TILE, 3)."""
     shrinks = crop.shape[0] > TILE
-    return cv2.resize(crop, (TILE, TILE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(crop, (TILE, TILE), interpolation=way), dtype=np.uint8)
 
 
 def _write(figure: Figure, left: float, down: float, text: str, **style: Any) -> None:

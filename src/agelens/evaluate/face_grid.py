@@ -7,23 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import cv2
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from agelens.data.figure_style import DOTS, QUIET, light_figure, save_png
 from agelens.data.manifest import Manifest
+from agelens.data.sample_grid import EDGE, TILE, tile
 
 __all__ = ["draw_faces"]
 
 COLUMNS: Final = 8
-# In pixels: a crop, what lies between two, the lines below it, and what surrounds them all.
-TILE: Final = 128
+# In pixels: what lies between two crops, the lines below one, the heading.
 GAP: Final = 14
 LINES: Final = 50
 TOP: Final = 112
-EDGE: Final = 36
 
 
 def draw_faces(
@@ -45,13 +41,8 @@ def draw_faces(
         for place, (caption, (_, row)) in enumerate(zip(captions, rows.iterrows(), strict=True)):
             left = EDGE + place % columns * (TILE + GAP)
             top = TOP + place // columns * (TILE + LINES + GAP)
-            figure.figimage(_tile(manifest.read_crop(row)), left, round(figure.get_figheight() * DOTS) - top - TILE)
+            figure.figimage(tile(manifest.read_crop(row)), left, round(figure.get_figheight() * DOTS) - top - TILE)
             for line, (text, colour) in enumerate(zip(caption, ("black", QUIET), strict=True)):
                 down = top + TILE + 19 + 19 * line
                 figure.text((left + TILE / 2) / width, 1 - down / height, text, ha="center", color=colour, fontsize=7.5)
         save_png(figure, path)
-
-
-def _tile(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    way = cv2.INTER_AREA if crop.shape[0] > TILE else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(crop, (TILE, TILE), interpolation=way), dtype=np.uint8)
