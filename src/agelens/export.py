@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -186,11 +187,19 @@ def _calibrated(card: Card, predictions: Predictions, manifest: Manifest, config
         measured["crossfitted_coverage"] = {str(level): crossfitted_coverage(probs, true, level) for level in LEVELS}
     training = {
         "datasets": sorted(manifest.split("train")["dataset"].unique().tolist()),
-        "faces": len(manifest.split("train")),
-        # a path tells of a machine, not of a model
-        "config": config.model_dump(mode="json", exclude={"data": {"manifest"}}),
+        "faces": min(len(manifest.split("train")), config.data.faces or sys.maxsize),
+        "config": _without_paths(config),
     }
     return replace(card, interval_masses=masses, figures={"val": _rounded(measured)}, training=training)
+
+
+def _without_paths(config: TrainConfig) -> dict[str, Any]:
+    """A configuration as a card has it: a path tells of a machine, not of a model."""
+    raw = config.model_dump(mode="json", exclude={"data": {"manifest"}})
+    weights = config.backbone.weights
+    if weights is not None and weights != "hub" and not weights.startswith("package:"):
+        raw["backbone"]["weights"] = Path(weights).name
+    return raw
 
 
 def _rounded(value: Any) -> Any:

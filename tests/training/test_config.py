@@ -506,3 +506,22 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> No
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         write_config(TrainConfig.model_validate(MINIMAL), tmp_path / "file" / "config.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"), [("batch_size", "data.batch_size"), ("lr", "optim.lr"), ("patience", "checkpoint.patience")]
+)
+def test_a_key_without_its_section_is_found_in_it(key: str, meant: str, read: Read) -> None:
+    with pytest.raises(ConfigError, match=rf"{key}: no such key; did you mean '[a-z]+\.{key}'") as caught:
+        read(MINIMAL | {key: 3})
+    assert meant in str(caught.value) or key == "patience"  # the plateau has one too
+
+
+@pytest.mark.parametrize(("section", "key"), [("optim", "epochs"), ("optim", "lr"), ("data", "workers")])
+def test_truth_is_no_number(section: str, key: str, read: Read) -> None:
+    with pytest.raises(ConfigError, match=f"{section}: {key}: true is no value for it"):
+        read(_with(**{section: {key: True}}))
+
+
+def test_one_logger_may_stand_without_brackets(read: Read) -> None:
+    assert read(MINIMAL | {"log": "tensorboard"}).log == ("tensorboard",)

@@ -125,3 +125,11 @@ def test_figures_are_exact_where_the_rest_is_bf16() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         half = batch_sums(HEAD, logits, batch, torch.tensor(1.0))
     assert half == batch_sums(HEAD, logits, batch, torch.tensor(1.0))
+
+
+def test_an_answer_that_is_no_number_makes_the_error_none_either() -> None:
+    batch = _batch(age=[30.0, 40], low=[30.0, 40], high=[30.0, 40], gender=[0, 0])
+    sums = Sums()
+    sums.add(batch_sums(HEAD, _logits([NAN, 40.0], None), batch, torch.tensor(1.0)))
+    assert np.isnan(sums.means()["mae"])
+    assert "band" not in sums.means()

@@ -361,12 +361,19 @@ def test_coral_loss_is_what_explicit_loops_give() -> None:
 def test_corn_loss_is_what_explicit_loops_give() -> None:
     head = _fitted(build_head(CornHead()))
     raw, biases = _raw(head), _double(head.get_parameter("biases"))
-    total, asked = 0.0, 0
+    total = 0.0
     for k in range(100):
         for face in (face for face in range(6) if round(float(AGES[face])) > k - 1):
             total += WEIGHTS[face] * _answers(_double(raw)[face, k] + biases[k], round(float(AGES[face])) > k)
-            asked += 1
-    assert _loss(head, raw) == pytest.approx(total / asked, rel=1e-4)
+    assert _loss(head, raw) == pytest.approx(total / 6, rel=1e-4)
+
+
+def test_corn_loss_is_minus_the_log_of_the_ages_probability() -> None:
+    head = _fitted(build_head(CornHead()))
+    raw = _raw(head, scale=0.2)
+    probs = _double(head.probs(raw))
+    wanted = -np.log([row[round(float(age))] for row, age in zip(probs, AGES, strict=True)])
+    assert _loss(head, raw) == pytest.approx((wanted * WEIGHTS).mean(), rel=1e-3)
 
 
 def test_coral_probs_are_the_steps_between_thresholds() -> None:
@@ -452,6 +459,16 @@ def test_a_band_that_seems_impossible_teaches_the_most(kind: str) -> None:
     head.band_loss(raw, torch.tensor([0.0]), torch.tensor([2.0]), torch.ones(1)).backward()
     assert raw.grad is not None
     assert raw.grad.abs().max() > 0.1
+
+
+def test_a_band_between_two_ranges_counts_for_the_nearest() -> None:
+    head = Ranges(RangesHead(bands=((2, 10), (20, 60), (70, 90))))
+    raw = _raw(head, 1)
+    losses = [
+        head.band_loss(raw, torch.tensor([low]), torch.tensor([high]), torch.ones(1))
+        for low, high in ((12.0, 13.0), (2.0, 10.0))
+    ]
+    assert losses[0].item() == pytest.approx(losses[1].item())
 
 
 def test_a_regression_learns_nothing_from_bands() -> None:

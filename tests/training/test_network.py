@@ -201,3 +201,11 @@ def test_hub_that_cannot_be_reached_is_said_with_the_way_out(
     monkeypatch.setattr(timm, "create_model", offline)
     with pytest.raises(ConfigError, match=r"'hub' could not be reached for 'test_resnet' .*give the path of a file"):
         load_start(network, config)
+
+
+def test_a_backbone_sees_colours_as_its_weights_learnt_them(tiny_config: TrainConfig) -> None:
+    config = changed(tiny_config, backbone__name="test_vit", input__size=160)
+    wanted = timm.create_model("test_vit").pretrained_cfg
+    network = build_network(config)
+    assert network.get_buffer("mean").flatten().tolist() == pytest.approx([255 * one for one in wanted["mean"]])
+    assert network.get_buffer("std").flatten().tolist() == pytest.approx([255 * one for one in wanted["std"]])

@@ -67,6 +67,11 @@ def _band(table: pd.DataFrame, split: str) -> pd.DataFrame:
             lambda table: _band(table, "val"),
             "no validation face has an exact age, .*: val_mae needs; set it to val_band",
         ),
+        (lambda table: table.assign(gender=None), "no training face has a gender; set gender: null"),
+        (
+            lambda table: table.assign(split=["val"] + ["train"] * (len(table) - 1)),
+            "1 to validate on; at least 2 are needed",
+        ),
     ],
 )
 def test_unfit_manifest_is_refused(
@@ -204,6 +209,30 @@ def _spoil_second_batch(monkeypatch: pytest.MonkeyPatch, error: type[BaseExcepti
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(AgeModule, "training_step", spoilt)
+
+
+def test_figures_that_are_no_numbers_end_the_run(
+    tiny_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(self: AgeModule) -> None:
+        self.network.age.weight.data.fill_(float("nan"))
+
+    monkeypatch.setattr(AgeModule, "on_validation_epoch_start", spoilt)
+    config = changed(tiny_config, optim__ema_decay=0.0)
+    with pytest.raises(ConfigError, match=r"val_mae is nan after epoch 1; lower optim\.lr"):
+        train(config, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run/checkpoints/best.ckpt").exists()
+
+
+def test_a_disk_that_fills_up_on_the_way_is_said_so(
+    tiny_config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lightning.Trainer.save_checkpoint", full)
+    with pytest.raises(OutputError, match="No space left on device; make room, then go on by --resume"):
+        train(tiny_config, tmp_path / "run", progress=False)
 
 
 def test_a_loss_that_is_no_number_is_named_with_its_batch(

@@ -170,3 +170,11 @@ def test_exponential_falls_a_little_at_every_step(gamma: float, per_epoch: int) 
     factors = _ours(ExponentialSchedule(gamma=gamma), 3 * per_epoch, per_epoch)
     ratio = gamma ** (1 / per_epoch)
     assert [after / before for before, after in pairwise(factors)] == pytest.approx([ratio] * (len(factors) - 1))
+
+
+@pytest.mark.parametrize("config", [OneCycleSchedule(), CosineSchedule(), CyclicSchedule(), ExponentialSchedule()])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_run_of_few_steps_has_a_rate_at_each_and_keeps_the_last_one(config: ScheduleConfig, steps: int) -> None:
+    factor = rate_factor(config, steps, 1)
+    assert all(0 <= factor(step) <= 1 for step in range(steps))
+    assert factor(steps) == factor(steps - 1)

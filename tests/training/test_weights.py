@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,3 +243,10 @@ def test_a_path_is_itself(tmp_path: Path) -> None:
 def test_missing_path_is_named(weights: str) -> None:
     with pytest.raises(ConfigError, match=rf"no file '{weights}'; give the path"):
         weights_path(weights)
+
+
+def test_a_checkpoint_of_timms_training_with_its_options_is_read(tmp_path: Path) -> None:
+    backbone = timm.create_model("test_resnet", num_classes=0)
+    torch.save({"state_dict": backbone.state_dict(), "args": Namespace(lr=0.1)}, tmp_path / "timm.pth")
+    matched = load_weights(timm.create_model("test_resnet", num_classes=0), tmp_path / "timm.pth")
+    assert matched.taken == matched.wanted

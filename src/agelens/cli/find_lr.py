@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 
 from agelens.cli.console import note, print_json, progress_bar
 from agelens.cli.overrides import parse_overrides
+from agelens.files import make_folder
 from agelens.train.config import read_config
 from agelens.train.lr_finder import find_lr as sweep_rates
 from agelens.train.lr_finder import write_sweep
@@ -22,6 +23,7 @@ def find_lr(
     /,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
     out: Path | None = None,
+    manifest: Path | None = None,
     steps: Annotated[int, Parameter(validator=Number(gte=20))] = 200,
     as_json: Annotated[bool, Parameter("--json", negative="")] = False,
 ) -> None:
@@ -39,14 +41,17 @@ def find_lr(
         A YAML file; see configs/ for examples.
     out
         Folder for lr.png and lr.csv; runs/ and the configuration's name by default.
+    manifest
+        Train on this manifest; the same as --data.manifest.
     steps
         Of the sweep.
     as_json
         Print the sweep as one JSON object instead of the suggestion.
     """
-    folder = out or Path("runs") / config.stem
+    folder = make_folder(out or Path("runs") / config.stem)
+    settings = read_config(config, parse_overrides(overrides, manifest))
     with progress_bar("sweeping") as advance:
-        sweep = sweep_rates(read_config(config, parse_overrides(overrides)), steps=steps, progress=advance)
+        sweep = sweep_rates(settings, steps=steps, progress=advance)
     write_sweep(sweep, folder)
     if as_json:
         print_json({"suggestion": sweep.suggestion, "lr": sweep.rates, "loss": sweep.losses})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from agelens.errors import ConfigError
 
 __all__ = ["parse_overrides"]
 
 
-def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
-    """Dotted keys to their values, as text.
+def parse_overrides(tokens: Sequence[str], manifest: Path | None = None) -> dict[str, str]:
+    """Dotted keys to their values, as text; ``manifest`` is that of "data.manifest".
 
     Raises:
         ConfigError: a token is no key, or a key has no value.
@@ -18,7 +20,8 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, str]:
     >>> parse_overrides(["--optim.lr", "3e-4", "--seed=1"])
     {'optim.lr': '3e-4', 'seed': '1'}
     """
-    values: dict[str, str] = {}
+    # in quotes, whatever YAML would make of the name
+    values = {} if manifest is None else {"data.manifest": json.dumps(str(manifest))}
     rest = list(tokens)
     while rest:
         token = rest.pop(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -60,9 +59,7 @@ def train(
     export_run
         Make bundle.onnx and report/ of the trained network.
     """
-    values = parse_overrides(overrides)
-    if manifest is not None:
-        values["data.manifest"] = json.dumps(str(manifest))  # whatever YAML would make of the name
+    values = parse_overrides(overrides, manifest)
     if deterministic:
         values["trainer.deterministic"] = "true"
     run = out or Path("runs") / config.stem

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from agelens.errors import ConfigError
 from agelens.faces.align import CropSpec
@@ -53,6 +53,11 @@ class TrainConfig(Section):
     flip: bool = True
     log: tuple[Literal["tensorboard", "mlflow"], ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @field_validator("log", mode="before")
+    @classmethod
+    def _one_or_more(cls, log: Any) -> Any:
+        return [log] if isinstance(log, str) else log
 
     @model_validator(mode="after")
     def _fits(self) -> TrainConfig:
@@ -161,8 +166,17 @@ def _fault(error: dict[str, Any]) -> str:
         got = "" if error["type"] == "missing" else f" (got {error['input']!r})"
         return f"{where}: {message}{got}"
     section = _section(error["loc"][:-1])
-    near = difflib.get_close_matches(str(loc[-1]), section.model_fields, n=1, cutoff=0)
-    return f"{where}: no such key; did you mean {near[0]!r}?"
+    (near,) = difflib.get_close_matches(str(loc[-1]), section.model_fields, n=1, cutoff=0)
+    if len(loc) == 1:  # a section's name, or a key whose section was forgotten
+        inner = {
+            key: f"{name}.{key}"
+            for name in TrainConfig.model_fields
+            for one in _choices(name).values()
+            for key in one.model_fields
+        }
+        closest = difflib.get_close_matches(str(loc[0]), [*inner, *section.model_fields], n=1, cutoff=0)[0]
+        near = inner.get(closest, closest)
+    return f"{where}: no such key; did you mean {near!r}?"
 
 
 def _section(names: tuple[Any, ...]) -> type[BaseModel]:
@@ -174,9 +188,10 @@ def _section(names: tuple[Any, ...]) -> type[BaseModel]:
 
 
 def _choices(name: str) -> dict[Any, type[BaseModel]]:
-    """The sections that may stand under a key, by their kind."""
+    """The sections that may stand under a key, by their kind; none under that of a plain value."""
     annotation = TrainConfig.model_fields[name].annotation
-    sections = [one for one in get_args(annotation) or (annotation,) if one is not type(None)]
+    choices = get_args(annotation) or (annotation,)
+    sections = [one for one in choices if isinstance(one, type) and issubclass(one, Section)]
     return {one.model_fields["kind"].default if "kind" in one.model_fields else None: one for one in sections}
 
 

@@ -41,7 +41,7 @@ def batch_sums(head: AgeHead, logits: Logits, batch: Batch, loss: torch.Tensor) 
     faces = float(len(batch["age"]))
     age = expected_age(head.probs(logits.age))
     error = (age - batch["age"]).abs()
-    exact = ~error.isnan()
+    exact = ~batch["age"].isnan()
     inside = (batch["low"] <= age.round()) & (age.round() <= batch["high"])
     totals = [(error[exact]).sum(), (error[exact] <= 5).sum(), exact.sum(), inside[~exact].sum(), (~exact).sum()]
     if logits.gender is not None:

@@ -97,8 +97,8 @@ class MeanVarianceHead(_AgeHead):
 class RangesHead(_AgeHead):
     """One class for each range of ages, learnt by cross-entropy.
 
-    A range's probability is spread over its years as the training's ages are. An age in no range counts for the
-    nearest.
+    A range's probability is spread over its years as the training's ages are. An age or
+    a band in no range counts for the nearest.
 
     Attributes:
         bands: first and last whole year of each, both within it: five years each and the rest from 80 on by default.

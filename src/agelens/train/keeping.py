@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Final
 import lightning
 from lightning.pytorch.callbacks import Checkpoint
 
+from agelens.errors import ConfigError
 from agelens.files import write_text
 from agelens.train.curves import draw_curves
 from agelens.train.dataset import Batch
@@ -109,6 +111,7 @@ class Keeper(Checkpoint):
                 "waiting": round(self._waiting / spent, 4) if spent else 0.0,
             }
         )
+        self._check(figures, trainer.current_epoch + 1)
         better = self._better(figures)
         self._stopped = trainer.should_stop
         if trainer.is_global_zero:
@@ -117,9 +120,16 @@ class Keeper(Checkpoint):
             self._report(self._rows[-1])
             if better is not None:
                 self._say(better)
+            if self._stopped:
+                self._say(f"stopped: {self._config.metric} was no better for {self._config.patience} epochs in a row")
         if better is not None:  # every process must call it, the first one writes
             trainer.save_checkpoint(self._out / BEST, weights_only=False)
         trainer.save_checkpoint(self._out / LAST, weights_only=False)
+
+    def _check(self, figures: Mapping[str, float], epoch: int) -> None:
+        value = figures.get(self._config.metric, math.nan)
+        if not math.isfinite(value):
+            raise ConfigError(f"{self._config.metric} is {value} after epoch {epoch}; lower optim.lr or optim.clip")
 
     def _better(self, figures: Mapping[str, float]) -> str | None:
         """What to say of the best epoch so far; None where this one is not."""

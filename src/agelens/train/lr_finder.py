@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter1d
 
 from agelens.data.figure_style import COLOURS, QUIET, light_figure, save_png
 from agelens.errors import ConfigError
@@ -32,7 +33,8 @@ __all__ = ["Sweep", "find_lr", "suggest", "write_sweep"]
 
 LOWEST: Final = 1e-10
 HIGHEST: Final = 10.0
-SMOOTHING: Final = 0.95
+SMOOTHING: Final = 0.03  # of the sweep, to either side
+AVERAGING: Final = 0.9
 DIVERGED: Final = 4.0  # times the lowest loss seen
 
 
@@ -73,13 +75,17 @@ def find_lr(
     batches = ShuffledBatches(len(ready.train_set), config.data.batch_size, config.seed)
     loader = shuffled_loader(ready.train_set, batches, workers=config.data.workers)
     rates = np.geomspace(LOWEST, HIGHEST, steps).tolist()
-    losses: list[float] = []
-    for done, raw in enumerate(_losses(network, config, rates, _endless(loader)), start=1):
-        before = losses[-1] if losses else raw
-        losses.append(SMOOTHING * before + (1 - SMOOTHING) * raw if math.isfinite(raw) else math.inf)
+    raw: list[float] = []
+    lowest = average = math.inf
+    for done, loss in enumerate(_losses(network, config, rates, _endless(loader)), start=1):
         progress(done, steps)
-        if losses[-1] > DIVERGED * min(losses):
+        average = loss if done == 1 else AVERAGING * average + (1 - AVERAGING) * loss
+        lowest = min(lowest, average)
+        if not average <= DIVERGED * lowest:
             break
+        raw.append(loss)
+    # from both sides: an average of what lies behind alone would lag, and suggest too high a rate
+    losses = gaussian_filter1d(raw, SMOOTHING * steps, mode="nearest").tolist()
     return Sweep(tuple(rates[: len(losses)]), tuple(losses), suggest(rates[: len(losses)], losses))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import timm
 import torch
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 
 from agelens.data.columns import GENDERS
@@ -17,9 +19,9 @@ from agelens.train.weights import Matched, load_weights, weights_path
 
 __all__ = ["MEAN", "STD", "AgeNetwork", "Logits", "build_network", "load_start"]
 
-# ImageNet's, on the 0…255 scale of a uint8 crop.
-MEAN = (123.675, 116.28, 103.53)
-STD = (58.395, 57.12, 57.375)
+# ImageNet's, on the 0…255 scale of a uint8 crop; most of timm's weights were learnt with them.
+MEAN = tuple(255 * one for one in IMAGENET_DEFAULT_MEAN)
+STD = tuple(255 * one for one in IMAGENET_DEFAULT_STD)
 
 
 class Logits(NamedTuple):
@@ -41,6 +43,8 @@ class AgeNetwork(nn.Module):
         dropout: float = 0.0,
         neck: int | None = None,
         gender: bool = True,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
     ) -> None:
         """
         Args:
@@ -50,6 +54,8 @@ class AgeNetwork(nn.Module):
             dropout: share of the features, and of the neck's, left out in training.
             neck: width of a hidden layer before the age's numbers; None for none.
             gender: whether there is a gender head.
+            mean: of the colours, on the 0…255 scale, that the backbone's weights were learnt with.
+            std: their standard deviation, likewise.
         """
         super().__init__()
         self.backbone = backbone
@@ -57,8 +63,8 @@ class AgeNetwork(nn.Module):
         self.head = head
         self.age = _layer(features, head.outputs, neck, dropout)
         self.gender = nn.Linear(features, len(GENDERS)) if gender else None
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, crops: torch.Tensor) -> Logits:
         """(N, 3, H, W), 0…255 in any dtype, RGB → logits."""
@@ -84,8 +90,12 @@ def build_network(config: TrainConfig) -> AgeNetwork:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise ConfigError(f"backbone.name: timm has no {name!r}; near it: {', '.join(near) or 'nothing'}")
-    backbone = timm.create_model(name, num_classes=0)
+    try:
+        backbone = timm.create_model(name, num_classes=0)
+    except RuntimeError as error:
+        raise ConfigError(f"backbone.name: {' '.join(str(error).split())}") from error
     features = _features(backbone, name, config.input.size)
+    learnt_with: Mapping[str, Sequence[float]] = getattr(backbone, "pretrained_cfg", {})
     return channels_last(
         AgeNetwork(
             backbone,
@@ -94,6 +104,8 @@ def build_network(config: TrainConfig) -> AgeNetwork:
             dropout=config.backbone.dropout,
             neck=config.head.neck,
             gender=config.gender is not None,
+            mean=[255 * one for one in learnt_with.get("mean", IMAGENET_DEFAULT_MEAN)],
+            std=[255 * one for one in learnt_with.get("std", IMAGENET_DEFAULT_STD)],
         )
     )
 

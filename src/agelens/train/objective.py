@@ -25,7 +25,8 @@ def total_loss(head: AgeHead, logits: Logits, batch: Batch, config: TrainConfig)
 def age_loss(head: AgeHead, raw: torch.Tensor, batch: Batch) -> torch.Tensor:
     """The head's own loss of the faces whose age is known, and the likelihood of the band of the others.
 
-    Each face counts the same: the two means are weighted by how many faces they are of.
+    The two means are weighted by how many faces they are of. Their scales differ: the likelihood is that of every head,
+    the exact age's loss its own.
     """
     exact = ~batch["age"].isnan()
     if exact.all():

@@ -97,6 +97,13 @@ def _check_labels(config: TrainConfig, train_set: CropDataset, val_set: CropData
             f"{manifest.folder}: {len(train_set)} to train on; at least {2 * processes} are needed, two for each device"
         )
     exact = ~np.isnan(train_set.ages)
+    if len(val_set) < max(2, processes):
+        raise DataError(
+            f"{manifest.folder}: {len(val_set)} to validate on; at least {max(2, processes)} are needed, as intervals "
+            "are calibrated by them and each device has its share"
+        )
+    if config.gender is not None and not (train_set.genders >= 0).any():
+        raise DataError(f"{manifest.folder}: no training face has a gender; set gender: null")
     if not HEADS[config.head.kind].learns_bands and not exact.all():
         raise DataError(
             f"{manifest.folder}: {int((~exact).sum()):,} training faces have an age band only, from which "

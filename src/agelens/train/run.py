@@ -87,7 +87,11 @@ def train(
             make_folder(out)
             write_config(config, out / CONFIG)
         feeding = Feeding(ready.train_set, ready.val_set, config.data, config.seed)
-        trainer.fit(module, datamodule=feeding, ckpt_path=checkpoint, weights_only=True)
+        try:
+            trainer.fit(module, datamodule=feeding, ckpt_path=checkpoint, weights_only=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise OutputError(f"{out}: {reason}; make room, then go on by --resume") from error
 
 
 def leads() -> bool:
@@ -127,7 +131,9 @@ def load_trained(run: Path) -> tuple[AgeNetwork, TrainConfig]:
 
 def _check_disk(out: Path, network: AgeNetwork) -> None:
     place = next(folder for folder in [out, *out.absolute().parents] if folder.is_dir())
-    needed, free = DISK_PER_WEIGHT * sum(one.numel() for one in network.parameters()), shutil.disk_usage(place).free
+    there = sum((out / name).stat().st_size for name in (BEST, LAST) if (out / name).is_file())
+    needed = DISK_PER_WEIGHT * sum(one.numel() for one in network.parameters()) - there
+    free = shutil.disk_usage(place).free
     if free < needed:
         raise OutputError(
             f"{out}: its checkpoints will need about {needed / 1e6:,.0f} MB, and the disk has {free / 1e6:,.0f} MB free"

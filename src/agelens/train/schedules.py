@@ -26,7 +26,8 @@ def rate_factor(config: ScheduleConfig, steps: int, steps_per_epoch: int) -> Fac
 
     A plateau schedule gives 1: what it does depends on figures, not on steps.
     """
-    return FACTORS[type(config)](config, steps, steps_per_epoch)
+    factor = FACTORS[type(config)](config, steps, steps_per_epoch)
+    return lambda step: factor(min(step, steps - 1))  # torch asks for the step after the last one too
 
 
 def _constant(config: ConstantSchedule | PlateauSchedule, steps: int, per_epoch: int) -> Factor:

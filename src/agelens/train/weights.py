@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -124,7 +125,8 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's own checkpoints hold their options
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise almost anything on a damaged file
         raise ConfigError(f"{path}: no file of tensors ({type(error).__name__})") from error
     if isinstance(state, dict):

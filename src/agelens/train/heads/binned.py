@@ -38,10 +38,13 @@ class _Softmax(AgeHead):
     def band_loss(self, raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         axis = torch.arange(ages.NUM_BINS, device=raw.device)
         inside = ((axis >= low[:, None]) & (axis <= high[:, None])).float()
-        shares = inside @ self.shares.T
+        shares = self._shares_inside(inside, (low + high) / 2)
         within = (raw.log_softmax(dim=1) + shares.log()).masked_fill(shares == 0, NEVER).logsumexp(dim=1)
-        # a band between two ranges is in no part at all, and teaches nothing
-        return mean_of(-torch.where(shares.any(dim=1), within, 0.0), weight)
+        return mean_of(-within, weight)
+
+    def _shares_inside(self, inside: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
+        """How much of each part lies in each band: (N, 101) of 0 and 1, (N,) years → (N, parts)."""
+        return inside @ self.shares.T
 
     def _labels(self, age: torch.Tensor, deviation: float) -> torch.Tensor:
         """Normal densities around the ages, over the parts' middles: (N,) → (N, parts)."""
@@ -136,6 +139,11 @@ class Ranges(_Softmax):
 
     def loss(self, raw: torch.Tensor, age: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return mean_of(functional.cross_entropy(raw, self.classes(age), reduction="none"), weight)
+
+    def _shares_inside(self, inside: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
+        shares = super()._shares_inside(inside, middle)
+        nearest = functional.one_hot(self.classes(middle), self.outputs).to(shares.dtype)
+        return torch.where(shares.any(dim=1, keepdim=True), shares, nearest)
 
     def classes(self, age: torch.Tensor) -> torch.Tensor:
         """The range of each age, or the nearest: (N,) years → (N,)."""

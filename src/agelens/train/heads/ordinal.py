@@ -82,7 +82,11 @@ class Coral(_Ordinal):
 
 
 class Corn(_Ordinal):
-    """See ``CornHead``: ``P(y > k | y > k - 1) = σ(f_k(x) + b_k)``; the loss is binary cross-entropy of those asked."""
+    """See ``CornHead``: ``P(y > k | y > k - 1) = σ(f_k(x) + b_k)``; the loss is binary cross-entropy of those asked.
+
+    It is summed over the questions of a face, which makes it minus the log-likelihood of the age; the source takes its
+    mean over questions.
+    """
 
     outputs = ages.MAX_AGE
 
@@ -101,4 +105,4 @@ class Corn(_Ordinal):
     def loss(self, raw: torch.Tensor, age: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         asked = (age.round()[:, None] >= self.thresholds).float()
         answers = functional.binary_cross_entropy_with_logits(raw + self.biases, self._older(age), reduction="none")
-        return mean_of((answers * asked).sum(dim=1), weight) / asked.mean(dim=0).sum()
+        return mean_of((answers * asked).sum(dim=1), weight)
