@@ -191,6 +191,18 @@ def test_resume_with_another_configuration_is_refused(tiny_config: TrainConfig, 
         train(changed(tiny_config, optim__lr=0.5), trained_run, resume=True, progress=False)
 
 
+def test_resume_on_other_samples_is_refused(
+    tiny_config: TrainConfig, edited: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = edited(tmp_path / "crops")
+    config = changed(tiny_config, data__manifest=str(folder), optim__epochs=1)
+    train(config, tmp_path / "run", progress=False)
+    shutil.rmtree(folder)
+    edited(folder, lambda table: table.assign(age=table["age"] + 1))
+    with pytest.raises(ConfigError, match="its training samples are others than when the run began"):
+        train(config, tmp_path / "run", resume=True, progress=False)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing is killed so there")
 def test_a_killed_command_is_taken_up_by_the_command(
     tiny_config: TrainConfig,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, TypedDict, cast
 
@@ -90,6 +91,11 @@ class CropDataset(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def fingerprint(self) -> str:
+        """Another one for other samples, other labels or another order."""
+        parts = [repr(self._places).encode(), *(values.tobytes() for values in self.labels.values())]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def __getitem__(self, place: Place) -> dict[str, Any]:
         """The sample at ``place``, an epoch and an index: an epoch's random numbers are a sample's own.

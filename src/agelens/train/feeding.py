@@ -7,6 +7,7 @@ from typing import Any
 import lightning
 from torch.utils.data import DataLoader
 
+from agelens.errors import ConfigError
 from agelens.train.dataset import Batch, CropDataset
 from agelens.train.loader import ShuffledBatches, ordered_loader, shuffled_loader
 from agelens.train.sections import DataConfig
@@ -39,11 +40,17 @@ class Feeding(lightning.LightningDataModule):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The step at which a checkpoint is written."""
-        return {"step": self.trainer.global_step if self.trainer else 0}
+        """The step at which a checkpoint is written, and of which samples."""
+        return {"step": self.trainer.global_step if self.trainer else 0, "samples": self.train_set.fingerprint()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint's step."""
+        """Go on from a checkpoint's step.
+
+        Raises:
+            ConfigError: it was written while training on other samples.
+        """
+        if state_dict["samples"] != self.train_set.fingerprint():
+            raise ConfigError("data.manifest: its training samples are others than when the run began; start a new run")
         self._step = int(state_dict["step"])
 
     def _place(self) -> tuple[int, int]:
