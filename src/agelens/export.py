@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,7 +29,7 @@ from agelens.files import atomic_path
 from agelens.train.config import TrainConfig
 from agelens.train.network import AgeNetwork
 from agelens.train.ready import fitting_crop
-from agelens.train.run import load_trained
+from agelens.train.run import Trained, load_trained
 
 __all__ = ["LEVELS", "MAX_DISAGREEMENT", "Exported", "export"]
 
@@ -83,11 +82,11 @@ def export(
         ExportError: network and bundle disagree.
         OutputError: ``out`` cannot be written.
     """
-    network, config = load_trained(run)
+    trained = load_trained(run)
+    network, config = trained.network, trained.config
     manifest = read_manifest(manifest_path or config.data.manifest)
     if len(manifest.split("val")) < MIN_FACES:
         raise DataError(f"{manifest.folder}: fewer than {MIN_FACES} validation faces; intervals need more to go by")
-    trained_on = read_manifest(config.data.manifest) if manifest_path and config.data.manifest.exists() else manifest
     card = Card(
         name=name,
         version=VERSION,
@@ -95,7 +94,7 @@ def export(
         genders=GENDERS if network.gender is not None else (),
         flip=config.flip if flip is None else flip,
         interval_masses={str(level): level for level in LEVELS},
-        terms=terms or _terms(trained_on),
+        terms=terms or _terms(trained.datasets),
     )
     model = _to_onnx(network, card.crop.size)
     with atomic_path(out) as temporary:
@@ -103,7 +102,7 @@ def export(
         bundle = Bundle.load(temporary)
         _check_parity(network, bundle, manifest)
         predictions = predict_split(bundle, manifest, "val", progress=progress)
-        card = _calibrated(card, predictions, trained_on, config)
+        card = _calibrated(card, predictions, trained)
         _write(model, card, temporary)
         Bundle.load(temporary)  # as a user will open it
     return Exported(card, predictions, manifest)
@@ -169,13 +168,12 @@ def _check_parity(network: AgeNetwork, bundle: Bundle, manifest: Manifest) -> No
         )
 
 
-def _terms(manifest: Manifest) -> str:
-    names = sorted(manifest.split("train")["dataset"].unique())
+def _terms(names: list[str]) -> str:
     terms = {name: source.terms for name, source in known_sources().items()}
     return "; ".join(f"trained on {name}: {terms[name]}" for name in names if name in terms)
 
 
-def _calibrated(card: Card, predictions: Predictions, manifest: Manifest, config: TrainConfig) -> Card:
+def _calibrated(card: Card, predictions: Predictions, trained: Trained) -> Card:
     exact = ~np.isnan(predictions.true_age)
     probs, true = predictions.age_probs[exact], predictions.true_age[exact]
     if len(true) < MIN_FACES:  # bands only: nothing to calibrate by, so the network's own quantiles stay
@@ -186,9 +184,9 @@ def _calibrated(card: Card, predictions: Predictions, manifest: Manifest, config
         measured = figures(predictions, 0.9, masses["0.9"])
         measured["crossfitted_coverage"] = {str(level): crossfitted_coverage(probs, true, level) for level in LEVELS}
     training = {
-        "datasets": sorted(manifest.split("train")["dataset"].unique().tolist()),
-        "faces": min(len(manifest.split("train")), config.data.faces or sys.maxsize),
-        "config": _without_paths(config),
+        "datasets": trained.datasets,
+        "faces": trained.faces,
+        "config": _without_paths(trained.config),
     }
     return replace(card, interval_masses=masses, figures={"val": _rounded(measured)}, training=training)
 

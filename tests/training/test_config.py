@@ -525,3 +525,8 @@ def test_truth_is_no_number(section: str, key: str, read: Read) -> None:
 
 def test_one_logger_may_stand_without_brackets(read: Read) -> None:
     assert read(MINIMAL | {"log": "tensorboard"}).log == ("tensorboard",)
+
+
+def test_a_key_that_stands_twice_is_refused(read: Read) -> None:
+    with pytest.raises(ConfigError, match="the key 'optim' stands twice"):
+        read("data: {manifest: x}\nbackbone: {name: resnet18}\noptim: {lr: 1}\noptim: {epochs: 3}\n")

@@ -49,7 +49,7 @@ def test_export_gives_the_card_and_the_predictions_behind_it(
 
 
 def test_bundle_and_trained_network_agree_on_crops(trained_run: Path, bundle_path: Path, manifest: Manifest) -> None:
-    network, _ = load_trained(trained_run)
+    network = load_trained(trained_run).network
     bundle = Bundle.load(bundle_path)
     crops = read_crops(manifest, manifest.split("all"), bundle)
     with torch.inference_mode():

@@ -142,7 +142,7 @@ def test_ordered_loader_gives_every_sample_once_and_in_order(
             ordered_loader(dataset, batch_size=batch_size, workers=0, rank=rank, ranks=ranks) for rank in range(ranks)
         )
     ]
-    assert ages == [dataset.ages[rank::ranks].tolist() for rank in range(ranks)]
+    assert ages == [dataset.labels["age"][rank::ranks].tolist() for rank in range(ranks)]
 
 
 def test_a_batch_is_what_its_description_says(plain: Callable[..., CropDataset]) -> None:
@@ -193,13 +193,13 @@ def test_noise_moves_known_ages_by_as_much_as_it_says_and_nothing_else(
     plain: Callable[..., CropDataset], manifest: Manifest
 ) -> None:
     dataset = plain(years=0.8)
-    index = int(np.abs(dataset.ages - 40).argmin())
+    index = int(np.abs(dataset.labels["age"] - 40).argmin())
     samples = [dataset[epoch, index] for epoch in range(300)]
-    moves = np.array([sample["age"] for sample in samples]) - dataset.ages[index]
+    moves = np.array([sample["age"] for sample in samples]) - dataset.labels["age"][index]
     assert moves.dtype == np.float32
     assert abs(moves.mean()) < 0.2
     assert moves.std() == pytest.approx(0.8, abs=0.12)
-    assert {(sample["low"], sample["high"]) for sample in samples} == {(dataset.ages[index],) * 2}
+    assert {(sample["low"], sample["high"]) for sample in samples} == {(dataset.labels["age"][index],) * 2}
     assert torch.equal(samples[0]["crop"], plain()[0, index]["crop"])
 
 
@@ -225,11 +225,11 @@ def test_faces_are_always_the_same_ones_in_the_manifests_order(
 ) -> None:
     ages = manifest.split("train")["age"].tolist()
     few, again = plain(faces=6), plain(faces=6, seed=9)
-    assert few.ages.tolist() == again.ages.tolist()
-    assert [age for age in ages if age in set(few.ages.tolist())] == few.ages.tolist()
+    assert few.labels["age"].tolist() == again.labels["age"].tolist()
+    assert [age for age in ages if age in set(few.labels["age"].tolist())] == few.labels["age"].tolist()
     assert len(few) == 6
-    assert few.ages.tolist() != ages[:6]
-    assert torch.equal(few[0, 3]["crop"], plain()[0, ages.index(few.ages[3])]["crop"])
+    assert few.labels["age"].tolist() != ages[:6]
+    assert torch.equal(few[0, 3]["crop"], plain()[0, ages.index(few.labels["age"][3])]["crop"])
 
 
 def test_more_faces_than_there_are_are_all(plain: Callable[..., CropDataset]) -> None:

@@ -89,7 +89,7 @@ def test_its_bundle_answers_as_the_trained_network_does(
 
     crops = read_crops(exported.manifest, exported.manifest.split("val"), bundle)
     got = bundle.run(crops)
-    network, _ = load_trained(run)
+    network = load_trained(run).network
     with torch.inference_mode():
         logits = network(torch.from_numpy(crops).permute(0, 3, 1, 2))
         wanted = network.head.probs(logits.age).numpy()

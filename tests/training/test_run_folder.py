@@ -115,7 +115,7 @@ def test_each_epoch_is_reported_and_the_best_are_said(
 
 def test_training_moves_the_running_statistics_of_batch_norm(trained_run: Path) -> None:
     means = [
-        value for name, value in load_trained(trained_run)[0].state_dict().items() if name.endswith("running_mean")
+        value for name, value in load_trained(trained_run).network.state_dict().items() if name.endswith("running_mean")
     ]
     assert means
     assert all(mean.any() for mean in means)

@@ -45,7 +45,7 @@ def train(
     Parameters
     ----------
     config
-        A YAML file; see configs/ for a recipe of each kind.
+        A YAML file; see configs/ for a recipe of each kind. Or the folder of a run, to go on with it by --resume.
     out
         Folder of the run; runs/ and the configuration's name by default.
     manifest
@@ -59,6 +59,8 @@ def train(
     export_run
         Make bundle.onnx and report/ of the trained network.
     """
+    if config.is_dir():  # of a run
+        out, config = out or config, config / CONFIG
     values = parse_overrides(overrides, manifest)
     if deterministic:
         values["trainer.deterministic"] = "true"

@@ -85,7 +85,7 @@ def read_config(path: Path, overrides: Mapping[str, str] | None = None) -> Train
         ConfigError: the file is missing or no YAML, or a key or value in it is wrong; all faults are named at once.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  # a safe one
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -95,6 +95,17 @@ def read_config(path: Path, overrides: Mapping[str, str] | None = None) -> Train
     for key in sorted(overrides or {}, key=_kind_first):
         _override(raw, key, (overrides or {})[key])
     return _validated(raw, str(path))
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def changed(config: TrainConfig, **values: Any) -> TrainConfig:

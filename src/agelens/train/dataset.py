@@ -43,7 +43,13 @@ class Batch(TypedDict):
 
 
 class CropDataset(Dataset[dict[str, Any]]):
-    """One split of a manifest; each sample is one face as ``Batch`` describes, without the first axis."""
+    """One split of a manifest; each sample is one face as ``Batch`` describes, without the first axis.
+
+    Attributes:
+        labels: all but the crops, by their names in ``Batch``.
+        middle_ages: (N,) years, of a band its middle.
+        datasets: names of those that the samples come from.
+    """
 
     def __init__(
         self,
@@ -77,17 +83,16 @@ class CropDataset(Dataset[dict[str, Any]]):
         self._transform = transform
         self._seed = seed
         self._years = years
-        self.genders = gender_codes(rows["gender"])
-        self.ages = np.clip(rows["age"].to_numpy(dtype=np.float32), 0, ages.MAX_AGE)
-        middle = middle_age(rows)
-        self.labels = {
-            "age": self.ages,
-            "low": _ends(rows["age_low"], self.ages),
-            "high": _ends(rows["age_high"], self.ages),
-            "gender": self.genders,
-            "weight": sample_weights(middle, balance),
+        self.datasets: list[str] = sorted(rows["dataset"].unique().tolist())
+        self.middle_ages = middle_age(rows)
+        age = np.clip(rows["age"].to_numpy(dtype=np.float32), 0, ages.MAX_AGE)
+        self.labels: dict[str, npt.NDArray[Any]] = {
+            "age": age,
+            "low": _ends(rows["age_low"], age),
+            "high": _ends(rows["age_high"], age),
+            "gender": gender_codes(rows["gender"]),
+            "weight": sample_weights(self.middle_ages, balance),
         }
-        self.middle_ages = middle
 
     def __len__(self) -> int:
         return len(self._places)

@@ -24,6 +24,11 @@ class Feeding(lightning.LightningDataModule):
         self._config = config
         self._seed = seed
         self._step = 0
+        self._origin = {
+            "samples": train_set.fingerprint(),
+            "faces": len(train_set),
+            "datasets": train_set.datasets,
+        }
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches of this process's share."""
@@ -40,8 +45,8 @@ class Feeding(lightning.LightningDataModule):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """The step at which a checkpoint is written, and of which samples."""
-        return {"step": self.trainer.global_step if self.trainer else 0, "samples": self.train_set.fingerprint()}
+        """The step at which a checkpoint is written, and what was trained on."""
+        return {"step": self.trainer.global_step if self.trainer else 0, **self._origin}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint's step.
@@ -49,7 +54,7 @@ class Feeding(lightning.LightningDataModule):
         Raises:
             ConfigError: it was written while training on other samples.
         """
-        if state_dict["samples"] != self.train_set.fingerprint():
+        if state_dict["samples"] != self._origin["samples"]:
             raise ConfigError("data.manifest: its training samples are others than when the run began; start a new run")
         self._step = int(state_dict["step"])
 

@@ -96,13 +96,13 @@ def _check_labels(config: TrainConfig, train_set: CropDataset, val_set: CropData
         raise DataError(
             f"{manifest.folder}: {len(train_set)} to train on; at least {2 * processes} are needed, two for each device"
         )
-    exact = ~np.isnan(train_set.ages)
+    exact = ~np.isnan(train_set.labels["age"])
     if len(val_set) < max(2, processes):
         raise DataError(
             f"{manifest.folder}: {len(val_set)} to validate on; at least {max(2, processes)} are needed, as intervals "
             "are calibrated by them and each device has its share"
         )
-    if config.gender is not None and not (train_set.genders >= 0).any():
+    if config.gender is not None and not (train_set.labels["gender"] >= 0).any():
         raise DataError(f"{manifest.folder}: no training face has a gender; set gender: null")
     if not HEADS[config.head.kind].learns_bands and not exact.all():
         raise DataError(
@@ -113,8 +113,8 @@ def _check_labels(config: TrainConfig, train_set: CropDataset, val_set: CropData
 
 
 def _check_metric(metric: str, val_set: CropDataset, manifest: Manifest) -> None:
-    banded = np.isnan(val_set.ages)
-    known = {"val_mae": ~banded, "val_cs5": ~banded, "val_band": banded, "val_gender": val_set.genders >= 0}
+    banded = np.isnan(val_set.labels["age"])
+    known = {"val_mae": ~banded, "val_cs5": ~banded, "val_band": banded, "val_gender": val_set.labels["gender"] >= 0}
     if metric in known and not known[metric].any():
         what = {"val_band": "an age band only", "val_gender": "a gender"}.get(metric, "an exact age")
         other = "val_band" if banded.all() else "val_mae"

@@ -13,7 +13,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
@@ -36,6 +36,7 @@ __all__ = [
     "LAST",
     "METRICS",
     "REPORT",
+    "Trained",
     "leads",
     "load_trained",
     "refuse_another_run",
@@ -109,8 +110,20 @@ def refuse_another_run(out: Path) -> None:
         raise ConfigError(f"{out}: holds a run already; go on with it by --resume, or choose another --out")
 
 
-def load_trained(run: Path) -> tuple[AgeNetwork, TrainConfig]:
-    """The network of a run with its best averaged weights, in evaluation mode, and the configuration.
+class Trained(NamedTuple):
+    """What came of a run.
+
+    ``network`` has the best averaged weights and is in evaluation mode; ``faces`` of ``datasets`` were trained on.
+    """
+
+    network: AgeNetwork
+    config: TrainConfig
+    datasets: list[str]
+    faces: int
+
+
+def load_trained(run: Path) -> Trained:
+    """What came of a run.
 
     Raises:
         ConfigError: the folder holds no finished epoch of a run.
@@ -121,12 +134,13 @@ def load_trained(run: Path) -> tuple[AgeNetwork, TrainConfig]:
     config = read_config(run / CONFIG)
     network = build_network(config)
     try:
-        state = _read_checkpoint(path)["state_dict"]
-        prefix = "network."
+        checkpoint, prefix = _read_checkpoint(path), "network."
+        state = checkpoint["state_dict"]
         network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+        origin = checkpoint[Feeding.__qualname__]
+        return Trained(network.eval(), config, list(origin["datasets"]), int(origin["faces"]))
     except (KeyError, AttributeError, TypeError, RuntimeError) as error:
         raise ConfigError(f"{path}: not a checkpoint of this run ({type(error).__name__}); train again") from error
-    return network.eval(), config
 
 
 def _check_disk(out: Path, network: AgeNetwork) -> None:

@@ -144,7 +144,7 @@ class OptimConfig(Section):
         weight_decay: on weights of two and more dimensions.
         epochs: passes over the training split.
         ema_decay: of the weights averaged over the steps, 0…1 exclusive; they are the ones validated and exported.
-            0 for no averaging.
+            It grows into its value over the first steps. 0 for no averaging.
         clip: gradients are scaled down to this norm; null for never.
     """
 

@@ -7,17 +7,18 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, RichProgressBar, WeightAveraging
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from agelens.errors import AgelensError, ConfigError, MissingExtraError
 from agelens.train.config import TrainConfig
@@ -25,7 +26,7 @@ from agelens.train.figures import BETTER
 from agelens.train.keeping import Keeper
 from agelens.train.sections import TrainerConfig
 
-__all__ = ["build_trainer", "fitting", "precision"]
+__all__ = ["averaging", "build_trainer", "fitting", "precision"]
 
 
 def build_trainer(config: TrainConfig, keeper: Keeper, out: Path, *, progress: bool) -> lightning.Trainer:
@@ -79,7 +80,7 @@ def _strategy(config: TrainConfig) -> DDPStrategy | Literal["auto"]:
 def _callbacks(config: TrainConfig, keeper: Keeper, progress: bool) -> list[Callback]:
     callbacks: list[Callback] = []
     if config.optim.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=config.optim.ema_decay))
+        callbacks.append(WeightAveraging(use_buffers=True, multi_avg_fn=averaging(config.optim.ema_decay)))
     metric, patience = config.checkpoint.metric, config.checkpoint.patience
     if patience is not None:
         mode = "min" if BETTER[metric] == "lower" else "max"
@@ -87,6 +88,21 @@ def _callbacks(config: TrainConfig, keeper: Keeper, progress: bool) -> list[Call
     if progress:
         callbacks.append(RichProgressBar(leave=True))
     return [*callbacks, keeper]
+
+
+def averaging(decay: float) -> Callable[[Sequence[torch.Tensor], Sequence[torch.Tensor], Any], None]:
+    """Averages weights over the steps, ``a ← d·a + (1 - d)·w``, with ``d = min(decay, (1 + n)/(10 + n))`` at step n.
+
+    The decay grows into its value, so that a short run's average is of what it learnt and not of what it began with.
+    Source: TensorFlow's ExponentialMovingAverage, ``num_updates``.
+    """
+
+    def average(averaged: Sequence[torch.Tensor], current: Sequence[torch.Tensor], count: Any) -> None:
+        steps = int(count)
+        mix = get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))  # type: ignore[no-untyped-call]
+        mix(list(averaged), list(current), count)
+
+    return average
 
 
 def _loggers(config: TrainConfig, out: Path) -> list[Logger] | Literal[False]:
