@@ -228,3 +228,19 @@ def test_crops_with_too_little_margin_cannot_be_evaluated(bundle_path: Path, man
     tight = Manifest(manifest.table, type(manifest.crop)(48, -0.1), manifest.folder)
     with pytest.raises(DataError, match="prepare the data set again for this bundle"):
         predict_split(Bundle.load(bundle_path), tight, "val")
+
+
+def test_the_card_says_what_was_trained_on_whatever_it_is_measured_on(
+    trained_run: Path,
+    tiny_config: TrainConfig,
+    edited: Callable[..., Path],
+    exported: tuple[Path, Exported],
+    tmp_path: Path,
+) -> None:
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    write_config(changed(tiny_config, data__manifest=str(tmp_path / "gone")), run / "config.yaml")
+    other = edited(tmp_path / "crops", lambda table: table.assign(dataset="fairface").iloc[5:])
+    card = export(run, tmp_path / "other.onnx", name="other", manifest_path=other).card
+    assert card.training == exported[1].card.training
+    assert "fairface" not in card.terms
+    assert card.terms == "trained on utkface: non-commercial research"

@@ -191,6 +191,14 @@ def test_resume_with_another_configuration_is_refused(tiny_config: TrainConfig, 
         train(changed(tiny_config, optim__lr=0.5), trained_run, resume=True, progress=False)
 
 
+def test_a_run_is_taken_up_by_its_folder(
+    tiny_config: TrainConfig, cut_off: CutOff, rows: Rows, tmp_path: Path, run: Callable[..., Any]
+) -> None:
+    cut_off(changed(tiny_config, checkpoint__every=1), tmp_path / "run", 4)
+    assert run("train", tmp_path / "run", "--resume", "--no-export").status == 0
+    assert [row["epoch"] for row in rows(tmp_path / "run")] == ["1", "2"]
+
+
 def test_resume_on_other_samples_is_refused(
     tiny_config: TrainConfig, edited: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -178,7 +178,8 @@ class TrainerConfig(Section):
         devices: GPUs, or processes on a CPU.
         num_nodes: machines; each is started by itself, as ``torchrun`` does.
         accelerator: "auto" takes GPUs where there are any.
-        precision: "float32", "bf16", or "auto": bf16 where the GPU, or the CPU's AMX tiles, make it faster.
+        precision: "float32", "bf16", or "auto": bf16 where the hardware is faster with it: GPUs, and CPUs with
+            AMX or AVX512-BF16.
         deterministic: the same numbers in every run on the same machine, also where a faster way would not give them.
         compile: compile the network first (minutes at the start, then about a third faster on a CPU).
     """
