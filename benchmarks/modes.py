@@ -1,11 +1,11 @@
 """Every age head and every way of fine-tuning, side by side: one backbone, one schedule, one budget, three seeds.
 
-    python benchmarks/modes.py CROPS WORK [--processes 2] [--out benchmarks/modes.md]
+    python benchmarks/modes.py CROPS WORK [--processes 2] [--workers 0] [--out benchmarks/modes.md]
 
 CROPS is what ``agelens prepare utkface`` wrote; WORK takes the runs, and those in it that are whole are not made
-again, so that the work can be cut off and taken up. Each process works with one thread: two small networks beside
-each other are faster than one on two cores. Results go to modes.json beside ``--out`` as they come, and the table is
-made of that.
+again, so that the work can be cut off and taken up. Each process works with one thread: on a CPU two small networks
+beside each other are faster than one on two cores, on a GPU several keep it busy. Results go to modes.json beside
+``--out`` as they come, and the tables are made of that. ``--faces``, ``--epochs`` and ``--size`` make it smaller.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
-import subprocess
+import multiprocessing
+import shutil
 import sys
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 RECIPE = Path(__file__).parent.parent / "configs" / "utkface-mobilenetv2.yaml"
 SEEDS = (0, 1, 2)
-FACES, EPOCHS, SIZE = 2_500, 4, 64
-# Weight decay, augmentation, averaging over some tens of steps, one cycle: the same for all.
+FIGURES = ("val_mae", "val_cs5")
+# Weight decay, augmentation, averaging over a hundred steps, one cycle: the same for all.
 BUDGET: Mapping[str, Any] = {
-    "data__faces": FACES,
-    "data__batch_size": 32,
-    "data__workers": 0,
+    "data__batch_size": 64,
     "data__augment": "light",
-    "input__size": SIZE,
     "gender": None,
-    "optim__epochs": EPOCHS,
-    "optim__ema_decay": 0.97,
+    "optim__ema_decay": 0.99,
     "schedule__kind": "one-cycle",
+    "trainer__compile": False,
 }
+
+Found = dict[str, dict[str, dict[str, float]]]
 
 
 class Mode(NamedTuple):
@@ -55,6 +55,7 @@ def _way(name: str, **changes: Any) -> Mode:
     return Mode("fine-tuning", name, changes)
 
 
+STAGES = {"finetune__freeze": "backbone", "finetune__unfreeze": "progressive"}
 MODES = (
     _head("regression, MSE", "regression", loss="mse"),
     _head("regression, MAE", "regression", loss="mae"),
@@ -62,6 +63,7 @@ MODES = (
     _head("regression, Huber", "regression", loss="huber"),
     _head("histogram, earth mover's distance", "histogram", loss="emd"),
     _head("histogram, cross-entropy", "histogram", loss="cross-entropy"),
+    _head("histogram, Kullback-Leibler", "histogram", loss="kl"),
     _head("dldl", "dldl"),
     _head("mean-variance", "mean-variance"),
     _head("ranges of five years", "ranges"),
@@ -70,61 +72,106 @@ MODES = (
     _way("random weights, everything trained", backbone__weights=None),
     _way("head only", finetune__freeze="backbone"),
     _way("head, then the last stage", finetune__freeze="backbone", finetune__unfreeze="last"),
-    _way("stage by stage", finetune__freeze="backbone", finetune__unfreeze="progressive"),
+    _way("stage by stage, rate times 0.3 each", **STAGES),
+    _way("stage by stage, rate times 0.8 each", **STAGES, finetune__lr_factor=0.8),
     _way("everything, lower rates in early stages", finetune__layer_decay=0.7),
 )
 # Everything trained from ImageNet weights by the dldl head is a row of both groups.
 EVERYTHING = "everything"
 
 
-def run_one(crops: Path, work: Path, number: int, seed: int) -> None:
-    """Train one mode with one seed, or take it up where it was cut off."""
+class Task(NamedTuple):
+    """One run: which mode, with which seed, on what, and its folder."""
+
+    mode: Mode
+    seed: int
+    common: Mapping[str, Any]
+    folder: Path
+
+
+def run_one(task: Task) -> dict[str, float] | None:
+    """Train one mode with one seed, or take it up where it was cut off; its last figures, None where it failed."""
     import torch
 
+    from agelens.errors import AgelensError
     from agelens.train.config import changed, read_config
     from agelens.train.run import LAST, train
 
     torch.set_num_threads(1)
-    mode = MODES[number]
-    config = changed(read_config(RECIPE), data__manifest=str(crops), seed=seed, **{**BUDGET, **mode.changes})
-    out = work / f"{number:02}-{seed}"
-    train(config, out, progress=False, resume=(out / LAST).exists())
+    try:
+        config = changed(read_config(RECIPE), seed=task.seed, **{**BUDGET, **task.common, **task.mode.changes})
+        train(config, task.folder, progress=False, resume=(task.folder / LAST).exists())
+    except AgelensError as error:
+        print(f"{task.mode.name}, seed {task.seed}: {error}", file=sys.stderr)
+        return None
+    shutil.rmtree(task.folder / "checkpoints", ignore_errors=True)  # figures are all that is wanted of it
+    return last_row(task.folder, config.optim.epochs)
 
 
-def last_row(run: Path) -> dict[str, float] | None:
-    """The last line of a whole run's figures; None of one that is not."""
+def last_row(run: Path, epochs: int) -> dict[str, float] | None:
+    """The last line of a whole run's figures; None of one that is not whole."""
     try:
         with (run / "metrics.csv").open() as file:
             rows = list(csv.DictReader(file))
     except OSError:
         return None
-    return {name: float(value) for name, value in rows[-1].items() if value} if len(rows) == EPOCHS else None
+    return {name: float(rows[-1][name]) for name in FIGURES} if len(rows) == epochs else None
 
 
-def collect(work: Path, known: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """MAE of every run that is whole, by mode and seed, beside those that were known."""
-    found = {mode.name: dict(known.get(mode.name, {})) for mode in MODES}
-    for number, mode in enumerate(MODES):
-        for seed in SEEDS:
-            row = last_row(work / f"{number:02}-{seed}")
+def tasks(work: Path, common: Mapping[str, Any]) -> Iterator[Task]:
+    """All runs, a whole seed before the next."""
+    for seed in SEEDS:
+        for mode in MODES:
+            name = "".join(letter if letter.isalnum() else "-" for letter in mode.name)
+            yield Task(mode, seed, common, work / f"{name}-{seed}")
+
+
+def make(found: Found, todo: list[Task], processes: int) -> Iterator[Found]:
+    """Make the runs; what is known after each of them."""
+    started = time.monotonic()
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        running = {pool.submit(run_one, task): task for task in todo}
+        for done, future in enumerate(as_completed(running), start=1):
+            task, row = running[future], future.result()
             if row is not None:
-                found[mode.name][str(seed)] = row["val_mae"]
-    return found
+                found.setdefault(task.mode.name, {})[str(task.seed)] = row
+            left = (time.monotonic() - started) / done * (len(todo) - done) / 60
+            shown = "failed" if row is None else f"{row['val_mae']:.2f} years"
+            print(
+                f"{task.mode.name}, seed {task.seed}: {shown}; {done} of {len(todo)}, {left:.0f} min left", flush=True
+            )
+            yield found
 
 
-def table(found: dict[str, dict[str, float]], group: str) -> list[str]:
+def table(found: Found, group: str) -> list[str]:
     """Markdown rows of one group, the best first."""
     names = {mode.name: mode.name for mode in MODES if mode.group == group}
     if group == "fine-tuning":
         names["dldl"] = EVERYTHING
-    rows = sorted(
-        (mean(found[name].values()), shown, list(found[name].values())) for name, shown in names.items() if found[name]
-    )
-    lines = ["| | MAE, years | runs |", "|---|---:|---:|"]
-    for average, shown, values in rows:
-        spread = f" ± {stdev(values):.2f}" if len(values) > 1 else ""
-        lines.append(f"| {shown} | {average:.2f}{spread} | {len(values)} |")
+    columns = {shown: _columns(found[name]) for name, shown in names.items() if name in found}
+    lines = ["| | MAE, years | CS@5, % | runs |", "|---|---:|---:|---:|"]
+    for shown, (errors, shares) in sorted(columns.items(), key=lambda row: mean(row[1][0])):
+        lines.append(f"| {shown} | {_spread(errors, 2)} | {_spread(shares, 1)} | {len(errors)} |")
     return lines
+
+
+def _columns(runs: Mapping[str, Mapping[str, float]]) -> tuple[list[float], list[float]]:
+    return [row["val_mae"] for row in runs.values()], [100 * row["val_cs5"] for row in runs.values()]
+
+
+def _spread(values: list[float], digits: int) -> str:
+    spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{mean(values):.{digits}f}{spread}"
+
+
+def write(found: Found, out: Path) -> None:
+    """Put the tables between the lines that mark their places in the document."""
+    text = out.read_text()
+    for group in ("head", "fine-tuning"):
+        start, end = f"<!-- {group} -->\n", f"<!-- end of {group} -->"
+        before, rest = text.split(start)
+        text = before + start + "\n".join(table(found, group)) + "\n" + end + rest.split(end)[1]
+    out.write_text(text)
 
 
 def main() -> int:
@@ -133,42 +180,32 @@ def main() -> int:
     parser.add_argument("crops", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=0, help="loading processes of each")
+    parser.add_argument("--faces", type=int, help="of the training split; all by default")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
-    parser.add_argument("--one", nargs=2, type=int, metavar=("MODE", "SEED"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    crops, work = arguments.crops.resolve(), arguments.work.resolve()
-    if arguments.one:
-        run_one(crops, work, *arguments.one)
-        return 0
+    common = {
+        "data__manifest": str(arguments.crops.resolve()),
+        "data__faces": arguments.faces,
+        "data__workers": arguments.workers,
+        "input__size": arguments.size,
+        "optim__epochs": arguments.epochs,
+    }
+    found: Found = {}
+    todo = []
+    for task in tasks(arguments.work.resolve(), common):
+        row = last_row(task.folder, arguments.epochs)
+        if row is None:
+            todo.append(task)
+        else:
+            found.setdefault(task.mode.name, {})[str(task.seed)] = row
     record = arguments.out.with_suffix(".json")
-    known = json.loads(record.read_text()) if record.exists() else {}
-
-    def make(place: tuple[int, int]) -> None:
-        number, seed = place
-        if str(seed) not in collect(work, known)[MODES[number].name]:
-            command = [sys.executable, __file__, str(crops), str(work), "--one", str(number), str(seed)]
-            done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
-            row = last_row(work / f"{number:02}-{seed}")
-            print(
-                f"{MODES[number].name}, seed {seed}: {row['val_mae'] if row else f'failed ({done.returncode})'}",
-                flush=True,
-            )
-        record.write_text(json.dumps(collect(work, known), indent=1) + "\n")
-
-    with ThreadPoolExecutor(arguments.processes) as pool:
-        list(pool.map(make, [(number, seed) for seed in SEEDS for number in range(len(MODES))]))
-    write(collect(work, known), arguments.out)
-    return 0
-
-
-def write(found: dict[str, dict[str, float]], out: Path) -> None:
-    """Put the tables between the lines that mark their places in the document."""
-    text = out.read_text()
-    for group in ("head", "fine-tuning"):
-        start, end = f"<!-- {group} -->\n", f"<!-- end of {group} -->"
-        before, rest = text.split(start)
-        text = before + start + "\n".join(table(found, group)) + "\n" + end + rest.split(end)[1]
-    out.write_text(text)
+    for known in make(found, todo, arguments.processes):
+        record.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    write(found, arguments.out)
+    return 0 if all(len(found.get(mode.name, {})) == len(SEEDS) for mode in MODES) else 1
 
 
 if __name__ == "__main__":

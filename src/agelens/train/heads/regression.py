@@ -26,11 +26,15 @@ EDGE: Final = 1e-6  # the binomial needs a share above 0 and below 1
 
 
 class Regression(AgeHead):
-    """See ``RegressionHead``. The network's number is added to the mean age of the training."""
+    """See ``RegressionHead``: ``mean + deviation · number``, mean and standard deviation of the training's ages.
+
+    In the age's own scale of 0…1 an optimiser's single step would move it by decades.
+    """
 
     outputs = 1
     learns_bands = False
     mean: torch.Tensor
+    deviation: torch.Tensor
     log_choices: torch.Tensor
     axis: torch.Tensor
 
@@ -38,14 +42,16 @@ class Regression(AgeHead):
         super().__init__()
         self.config = config
         self.register_buffer("mean", torch.tensor(0.5))
+        self.register_buffer("deviation", torch.tensor(0.2))
         self.register_buffer("log_choices", torch.from_numpy(ages.log_choices()).float(), persistent=False)
         self.register_buffer("axis", torch.from_numpy(ages.axis()).float(), persistent=False)
 
     def fit(self, age: npt.NDArray[np.floating]) -> None:
         self.mean = torch.tensor(float(np.mean(age)) / ages.MAX_AGE)
+        self.deviation = torch.tensor(max(float(np.std(age)), 1.0) / ages.MAX_AGE)
 
     def probs(self, raw: torch.Tensor) -> torch.Tensor:
-        share = (raw.float() + self.mean).clamp(EDGE, 1 - EDGE)
+        share = self._share(raw.float()).clamp(EDGE, 1 - EDGE)
         return (self.log_choices + self.axis * (share.log() - (1 - share).log())).softmax(dim=1)
 
     def band_loss(self, raw: torch.Tensor, low: torch.Tensor, high: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -53,5 +59,9 @@ class Regression(AgeHead):
 
     def loss(self, raw: torch.Tensor, age: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         delta = self.config.huber_delta / ages.MAX_AGE
-        error = mean_of(LOSSES[self.config.loss](raw[:, 0] + self.mean, age / ages.MAX_AGE, delta), weight)
+        error = mean_of(LOSSES[self.config.loss](self._share(raw)[:, 0], age / ages.MAX_AGE, delta), weight)
         return (error + 1e-12).sqrt() if self.config.loss == "rmse" else error
+
+    def _share(self, raw: torch.Tensor) -> torch.Tensor:
+        """The age on the scale of 0…1, unbounded: (N, 1) → (N, 1)."""
+        return self.mean + self.deviation * raw
