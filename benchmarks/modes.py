@@ -2,10 +2,10 @@
 
     python benchmarks/modes.py CROPS WORK [--processes 2] [--workers 0] [--out benchmarks/modes.md]
 
-CROPS is what ``agelens prepare utkface`` wrote; WORK takes the runs, and those in it that are whole are not made
-again, so that the work can be cut off and taken up. Each process works with one thread: on a CPU two small networks
-beside each other are faster than one on two cores, on a GPU several keep it busy. Results go to modes.json beside
-``--out`` as they come, and the tables are made of that. ``--faces``, ``--epochs`` and ``--size`` make it smaller.
+CROPS is what ``agelens prepare utkface --size 108`` wrote; WORK takes the runs. Results go to modes.json beside
+``--out`` as they come, and the tables are made of that; what stands in it for the same budget is not made again, and a
+run that was cut off is taken up. Each process works with one thread: on a CPU two small networks beside each other are
+faster than one on two cores, on a GPU several keep it busy. ``--faces``, ``--epochs`` and ``--size`` change the budget.
 """
 
 from __future__ import annotations
@@ -63,7 +63,6 @@ MODES = (
     _head("regression, Huber", "regression", loss="huber"),
     _head("histogram, earth mover's distance", "histogram", loss="emd"),
     _head("histogram, cross-entropy", "histogram", loss="cross-entropy"),
-    _head("histogram, Kullback-Leibler", "histogram", loss="kl"),
     _head("dldl", "dldl"),
     _head("mean-variance", "mean-variance"),
     _head("ranges of five years", "ranges"),
@@ -129,7 +128,7 @@ def tasks(work: Path, common: Mapping[str, Any]) -> Iterator[Task]:
 def make(found: Found, todo: list[Task], processes: int) -> Iterator[Found]:
     """Make the runs; what is known after each of them."""
     started = time.monotonic()
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork")) as pool:
         running = {pool.submit(run_one, task): task for task in todo}
         for done, future in enumerate(as_completed(running), start=1):
             task, row = running[future], future.result()
@@ -181,31 +180,36 @@ def main() -> int:
     parser.add_argument("work", type=Path)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--workers", type=int, default=0, help="loading processes of each")
-    parser.add_argument("--faces", type=int, help="of the training split; all by default")
+    parser.add_argument("--faces", type=int, default=9_000, help="of the training split")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
+    budget = {"faces": arguments.faces, "epochs": arguments.epochs, "size": arguments.size}
     common = {
         "data__manifest": str(arguments.crops.resolve()),
-        "data__faces": arguments.faces,
         "data__workers": arguments.workers,
-        "input__size": arguments.size,
+        "data__faces": arguments.faces,
         "optim__epochs": arguments.epochs,
+        "input__size": arguments.size,
     }
-    found: Found = {}
-    todo = []
-    for task in tasks(arguments.work.resolve(), common):
-        row = last_row(task.folder, arguments.epochs)
-        if row is None:
-            todo.append(task)
-        else:
-            found.setdefault(task.mode.name, {})[str(task.seed)] = row
     record = arguments.out.with_suffix(".json")
-    for known in make(found, todo, arguments.processes):
-        record.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+    found = known(record, budget)
+    todo = [
+        task for task in tasks(arguments.work.resolve(), common) if str(task.seed) not in found.get(task.mode.name, {})
+    ]
+    for runs in make(found, todo, arguments.processes):
+        record.write_text(json.dumps({"budget": budget, "runs": runs}, indent=1, sort_keys=True) + "\n")
+        write(runs, arguments.out)
     write(found, arguments.out)
     return 0 if all(len(found.get(mode.name, {})) == len(SEEDS) for mode in MODES) else 1
+
+
+def known(record: Path, budget: Mapping[str, int]) -> Found:
+    """The runs that a record holds, if they had the same budget."""
+    held = json.loads(record.read_text()) if record.exists() else {}
+    found: Found = held["runs"] if held.get("budget") == budget else {}
+    return found
 
 
 if __name__ == "__main__":

@@ -111,7 +111,8 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = read_manifest(arguments.crops).split("train").iloc[:FACES]
     files = Files(arguments.utkface, rows["source_path"].tolist(), rows["age"].tolist())
-    found: dict[str, Any] = {"threads": torch.get_num_threads(), "amx": torch.cpu._is_amx_tile_supported()}
+    instructions = {"amx": torch.cpu._is_amx_tile_supported(), "avx512_bf16": torch.cpu._is_avx512_bf16_supported()}
+    found: dict[str, Any] = {"threads": torch.get_num_threads(), **instructions}
     for network in arguments.networks:
         rounds = []
         for _ in range(arguments.rounds):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from collections.abc import Callable
 from itertools import pairwise
 from typing import get_args
@@ -60,6 +61,17 @@ def test_presets_keep_shape_and_dtype_and_vary(crop: Picture, preset: str, wante
     some = [varied(crop) for _ in range(4)]
     assert all(one.shape == (3, wanted.size, wanted.size) and one.dtype == torch.uint8 for one in some)
     assert len({one.numpy().tobytes() for one in some}) == 4
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_variations_can_be_sent_to_another_process(crop: Picture, preset: str) -> None:
+    """Where processes are started anew (Windows, macOS, Python 3.14), loaders are sent what they load with."""
+    for transform in (train_transform(PRESETS[preset], STORED, SPECS[0]), plain_transform(STORED, SPECS[0])):
+        sent = pickle.loads(pickle.dumps(transform))  # noqa: S301  # our own
+        torch.manual_seed(0)
+        wanted = transform(crop)
+        torch.manual_seed(0)
+        assert torch.equal(sent(crop), wanted)
 
 
 @pytest.mark.parametrize("preset", VARYING)

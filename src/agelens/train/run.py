@@ -22,11 +22,12 @@ from agelens.errors import ConfigError, OutputError
 from agelens.files import make_folder
 from agelens.train.config import TrainConfig, read_config, write_config
 from agelens.train.feeding import Feeding
+from agelens.train.fitting import fitting
 from agelens.train.keeping import BEST, CONFIG, CURVES, LAST, METRICS, Keeper
 from agelens.train.module import AgeModule
 from agelens.train.network import AgeNetwork, build_network
 from agelens.train.ready import make_ready
-from agelens.train.trainer import build_trainer, fitting
+from agelens.train.trainer import build_trainer
 
 __all__ = [
     "BEST",

@@ -1,14 +1,9 @@
-"""Lightning's trainer, as a run wants it: quiet, interruptible, with errors that can be read."""
+"""Lightning's trainer, as a configuration wants it."""
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,13 +15,13 @@ from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from agelens.errors import AgelensError, ConfigError, MissingExtraError
+from agelens.errors import ConfigError, MissingExtraError
 from agelens.train.config import TrainConfig
 from agelens.train.figures import BETTER
 from agelens.train.keeping import Keeper
 from agelens.train.sections import TrainerConfig
 
-__all__ = ["averaging", "build_trainer", "fitting", "precision"]
+__all__ = ["averaging", "build_trainer", "precision"]
 
 
 def build_trainer(config: TrainConfig, keeper: Keeper, out: Path, *, progress: bool) -> lightning.Trainer:
@@ -138,56 +133,3 @@ def _mlflow(out: Path) -> Logger:
     except Exception as error:  # MLflow's, its database's and its requests' own
         raise ConfigError(f"log: mlflow at {server}: {' '.join(str(error).split())[:300]}") from error
     return logger
-
-
-@contextmanager
-def fitting() -> Iterator[None]:
-    """A block in which the trainer works: no advice from Lightning, Ctrl-C and errors as they are everywhere else."""
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    try:
-        with _quiet(), _interruptible(), _plain_errors():
-            yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Lightning turns Ctrl-C into exit status 1 and ignores further ones: make it a KeyboardInterrupt again."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as stop:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from stop
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """A loader's process hands an error over with its whole traceback as the message: leave the last line of it."""
-    try:
-        yield
-    except AgelensError as error:
-        if "\n" not in str(error).strip():
-            raise
-        last = str(error).strip().splitlines()[-1]
-        raise type(error)(last.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice on loggers, workers and devices off the terminal: the run decides these itself."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\.")
-        warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=r"Grad strides do not match bucket view strides")  # channels_last
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

@@ -79,9 +79,31 @@ def to_tensor(crop: Image) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """An object and no closure, as processes that load samples may have to be sent it."""
+
+    stored: CropSpec
+    wanted: CropSpec
+
+    def __call__(self, crop: Image) -> torch.Tensor:
+        return to_tensor(recrop(crop, self.stored, self.wanted))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Varied:
+    preset: Preset
+    plain: npt.NDArray[np.float64]
+    size: int
+
+    def __call__(self, crop: Image) -> torch.Tensor:
+        moved = warp(crop, (_random_move(self.preset, self.size) @ self.plain)[:2], self.size)
+        return self.preset.pixels(to_tensor(moved))
+
+
 def plain_transform(stored: CropSpec, wanted: CropSpec) -> Transform:
     """The crop exactly as inference cuts it: (H, W, 3) uint8 → (3, size, size) uint8."""
-    return lambda crop: to_tensor(recrop(crop, stored, wanted))
+    return _Plain(stored, wanted)
 
 
 def train_transform(preset: Preset, stored: CropSpec, wanted: CropSpec) -> Transform:
@@ -90,13 +112,7 @@ def train_transform(preset: Preset, stored: CropSpec, wanted: CropSpec) -> Trans
     Turn, zoom and shift are joined with the crop into one warp of the stored crop, so that its margin comes into
     view at the edges and pixels are interpolated once. Draws from torch's random numbers.
     """
-    plain = np.vstack([recrop_matrix(stored, wanted), [0, 0, 1]])
-
-    def transform(crop: Image) -> torch.Tensor:
-        moved = warp(crop, (_random_move(preset, wanted.size) @ plain)[:2], wanted.size)
-        return preset.pixels(to_tensor(moved))
-
-    return transform
+    return _Varied(preset, np.vstack([recrop_matrix(stored, wanted), [0, 0, 1]]), wanted.size)
 
 
 def _random_move(preset: Preset, size: int) -> npt.NDArray[np.float64]:
