@@ -26,6 +26,7 @@ from agelens.train.run import BUNDLE, LAST, REPORT, train
 
 RECIPE = Path(__file__).parent.parent / "configs" / "utkface-mobilenetv2.yaml"
 BASELINE = {"head__kind": "regression", "head__loss": "mse", "gender": None, "finetune__freeze": "backbone"}
+COMMON = {"trainer__compile": False}
 NETWORKS: dict[str, dict[str, Any]] = {"frozen body, one output, squared error": BASELINE, "the recipe": {}}
 
 
@@ -42,7 +43,7 @@ def by_age(utkface: Path, folder: Path) -> Path:
 def measured(crops: Path, run: Path, epochs: int, changes: dict[str, Any]) -> dict[str, float]:
     """Train, unless that was done, and take the figures of the exported bundle."""
     if not (run / REPORT / "figures.json").exists():
-        config = changed(read_config(RECIPE), data__manifest=str(crops), optim__epochs=epochs, **changes)
+        config = changed(read_config(RECIPE), data__manifest=str(crops), optim__epochs=epochs, **{**COMMON, **changes})
         train(config, run, progress=False, resume=(run / LAST).exists())
         done = export(run, run / BUNDLE, name=run.name)
         write_report(done.predictions, done.card.interval_mass(0.9), done.manifest, run / REPORT)

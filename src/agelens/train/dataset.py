@@ -108,7 +108,8 @@ class CropDataset(Dataset[dict[str, Any]]):
         So a crop is varied in the same way whoever loads it, after whichever others.
         """
         epoch, index = place
-        torch.default_generator.manual_seed(int(np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)[0]))
+        seed = np.random.SeedSequence([self._seed, epoch, index]).generate_state(1)[0]
+        torch.default_generator.manual_seed(int(seed))  # a GPU's, which torch.manual_seed would set too, draws nothing
         crop = self._transform(self._manifest.read_crop(self._places[index]))
         sample = {"crop": crop, **{name: values[index] for name, values in self.labels.items()}}
         if self._years:
