@@ -199,7 +199,9 @@ def test_hub_that_cannot_be_reached_is_said_with_the_way_out(
         raise error
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ConfigError, match=r"'hub' could not be reached for 'test_resnet' .*give the path of a file"):
+    with pytest.raises(
+        ConfigError, match=r"weights for 'test_resnet' could not be had from the hub.*pretrained to false"
+    ):
         load_start(network, config)
 
 

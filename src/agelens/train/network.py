@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -127,13 +128,18 @@ def load_start(network: AgeNetwork, config: TrainConfig) -> Matched | None:
 
 
 def _from_hub(name: str) -> nn.Module:
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it tells of each of a dozen tries
     try:
         backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
     except Exception as error:  # the hub's client raises its own tree, and its requests' and timm's
         raise ConfigError(
-            f"backbone.weights: 'hub' could not be reached for {name!r} ({type(error).__name__}); "
-            "give the path of a file instead, or null"
+            f"backbone: timm's weights for {name!r} could not be had from the hub ({type(error).__name__}); "
+            "set pretrained to false, and weights to a file's path or to null for random numbers"
         ) from error
+    finally:
+        logger.setLevel(level)
     return backbone
 
 
