@@ -25,8 +25,8 @@ from agelens.train.config import changed, read_config
 from agelens.train.run import BUNDLE, LAST, REPORT, train
 
 RECIPE = Path(__file__).parent.parent / "configs" / "utkface-mobilenetv2.yaml"
-BASELINE = {"head__kind": "regression", "head__loss": "mse", "gender": None, "finetune__freeze": "backbone"}
-COMMON = {"trainer__compile": False}
+BASELINE = {"head__kind": "regression", "head__loss": "mse", "finetune__freeze": "backbone"}
+COMMON = {"trainer__compile": False, "gender": None}  # folders named by age tell no gender
 NETWORKS: dict[str, dict[str, Any]] = {"frozen body, one output, squared error": BASELINE, "the recipe": {}}
 
 
@@ -71,7 +71,9 @@ def main() -> None:
         print(lines[-1], flush=True)
     command = f"python benchmarks/frozen.py UTKFACE WORK --epochs {arguments.epochs}"
     text = (
-        f"# The frozen baseline\n\nMade by `{command}`: MobileNetV2 at 96 pixels, ImageNet weights, mirrored answers.\n"
+        f"# The frozen baseline\n\nMade by `{command}`: MobileNetV2 at 96 pixels, ImageNet weights, mirrored\n"
+        "answers, on the validation split that `agelens prepare age-folders` makes. A widely copied post has 11.65 to\n"
+        "12.85 years of RMSE for a frozen ResNet50 with one output, on other faces.\n"
     )
     arguments.out.write_text(text + "\n" + "\n".join(lines) + "\n")
 

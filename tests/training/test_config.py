@@ -455,7 +455,7 @@ def test_all_faults_are_named_at_once(read: Read) -> None:
         ("[" * 5000, "not YAML"),
         ("- data\n- backbone\n", "wanted sections like 'data:' and 'backbone:', found list"),
         ("just words", "wanted sections like 'data:' and 'backbone:', found str"),
-        ("", "wanted sections like 'data:' and 'backbone:', found NoneType"),
+        ("", "wanted sections like 'data:' and 'backbone:', found nothing"),
     ],
 )
 def test_what_is_no_mapping_is_refused_in_one_line(text: str, message: str, read: Read) -> None:
@@ -530,3 +530,20 @@ def test_one_logger_may_stand_without_brackets(read: Read) -> None:
 def test_a_key_that_stands_twice_is_refused(read: Read) -> None:
     with pytest.raises(ConfigError, match="the key 'optim' stands twice"):
         read("data: {manifest: x}\nbackbone: {name: resnet18}\noptim: {lr: 1}\noptim: {epochs: 3}\n")
+
+
+def test_a_kind_that_is_said_again_keeps_its_values(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("data: {manifest: m}\nbackbone: {name: resnet18}\nhead: {neck: 8}\nschedule: {warmup: 0.7}\n")
+    config = read_config(path, {"head.kind": "dldl", "schedule.kind": "one-cycle"})
+    assert config.head.neck == 8
+    assert config.schedule.model_dump()["warmup"] == 0.7
+    assert read_config(path, {"head.kind": "coral"}).head.neck is None
+
+
+@pytest.mark.parametrize("value", ["dldl", "null", "[1]"])
+def test_a_section_without_keys_is_said_to_want_them(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("data: {manifest: m}\nbackbone: {name: resnet18}\n")
+    with pytest.raises(ConfigError, match="head: wanted keys with values below it"):
+        read_config(path, {"head": value})

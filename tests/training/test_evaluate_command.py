@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,17 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(
 ) -> None:
     (tmp_path / "file").touch()
     assert str(tmp_path / "file") in run("evaluate", bundle_path, "nowhere", option, tmp_path / "file/below").complaint
+
+
+@pytest.mark.parametrize("target", ["manifest.parquet", "crops.pack", "model.onnx"])
+def test_figures_never_take_an_inputs_place(
+    target: str, bundle_path: Path, edited: Callable[..., Path], tmp_path: Path, run: Run
+) -> None:
+    folder = edited(tmp_path / "crops")
+    bundle = Path(shutil.copy(bundle_path, folder / "model.onnx"))
+    before = (folder / target).read_bytes()
+    assert (
+        "is one of the inputs; choose another name"
+        in run("evaluate", bundle, folder, "--out", folder / target).complaint
+    )
+    assert (folder / target).read_bytes() == before

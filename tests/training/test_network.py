@@ -136,8 +136,13 @@ def test_unknown_backbone_names_near_ones(typo: str, meant: str, build: Callable
 
 
 def test_a_backbone_that_takes_no_crops_of_the_size_is_refused(build: Callable[..., AgeNetwork]) -> None:
-    with pytest.raises(ConfigError, match=r"'vit_tiny_patch16_224' takes no pictures of 32 pixels: .*224"):
-        build(backbone__name="vit_tiny_patch16_224")
+    with pytest.raises(ConfigError, match=r"'inception_v3' takes no pictures of 32 pixels: "):
+        build(backbone__name="inception_v3")
+
+
+def test_a_backbone_of_one_size_is_made_for_the_size_that_is_wanted(build: Callable[..., AgeNetwork]) -> None:
+    network = build(backbone__name="vit_tiny_patch16_224")
+    assert network(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)).age.shape == (2, 101)
 
 
 # where it starts

@@ -88,13 +88,15 @@ def test_unfit_manifest_is_refused(
     assert pd.Series([said]).str.contains(message).all()
 
 
-def test_regression_cannot_learn_from_bands(
-    edited: Edited, tiny_config: TrainConfig, tmp_path: Path, refusal: Refusal
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_regression_takes_no_bands(
+    split: str, edited: Edited, tiny_config: TrainConfig, tmp_path: Path, refusal: Refusal
 ) -> None:
-    folder = edited(tmp_path / "crops", lambda table: _band(table, "train"))
-    said = refusal(changed(tiny_config, data__manifest=str(folder), head__kind="regression"), DataError)
-    assert " training faces have an age band only" in said
-    assert "head.kind: regression cannot learn; take another head, such as dldl" in said
+    folder = edited(tmp_path / "crops", lambda table: _band(table, split))
+    config = changed(tiny_config, data__manifest=str(folder), head__kind="regression", checkpoint__metric="val_loss")
+    said = refusal(config, DataError)
+    assert " faces have an age band only" in said
+    assert "regression can neither learn nor be judged; take another head, such as dldl" in said
 
 
 def test_the_share_within_bands_needs_bands(tiny_config: TrainConfig, refusal: Refusal) -> None:

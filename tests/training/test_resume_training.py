@@ -191,6 +191,36 @@ def test_resume_with_another_configuration_is_refused(tiny_config: TrainConfig, 
         train(changed(tiny_config, optim__lr=0.5), trained_run, resume=True, progress=False)
 
 
+def test_a_run_goes_on_with_other_loaders_and_crops_that_were_moved(
+    tiny_config: TrainConfig, cut_off: CutOff, edited: Callable[..., Path], rows: Rows, tmp_path: Path
+) -> None:
+    cut_off(changed(tiny_config, checkpoint__every=1), tmp_path / "run", 4)
+    moved = changed(tiny_config, checkpoint__every=1, data__workers=1, data__manifest=str(edited(tmp_path / "moved")))
+    train(moved, tmp_path / "run", resume=True, progress=False)
+    assert [row["epoch"] for row in rows(tmp_path / "run")] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda held: {"a": 1}, r"\('state_dict' is not in it\); train again"),
+        (lambda held: held["state_dict"].popitem() and held, r"does not fit\); train again"),
+    ],
+)
+def test_a_checkpoint_that_is_none_of_the_run_is_refused(
+    spoil: Callable[[dict[str, Any]], dict[str, Any]],
+    message: str,
+    tiny_config: TrainConfig,
+    trained_run: Path,
+    tmp_path: Path,
+) -> None:
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    held = torch.load(run / "checkpoints/last.ckpt", weights_only=True)
+    torch.save(spoil(held), run / "checkpoints/last.ckpt")
+    with pytest.raises(ConfigError, match=message):
+        train(tiny_config, run, resume=True, progress=False)
+
+
 def test_a_run_is_taken_up_by_its_folder(
     tiny_config: TrainConfig, cut_off: CutOff, rows: Rows, tmp_path: Path, run: Callable[..., Any]
 ) -> None:
@@ -207,7 +237,7 @@ def test_resume_on_other_samples_is_refused(
     train(config, tmp_path / "run", progress=False)
     shutil.rmtree(folder)
     edited(folder, lambda table: table.assign(age=table["age"] + 1))
-    with pytest.raises(ConfigError, match="its training samples are others than when the run began"):
+    with pytest.raises(ConfigError, match="its samples are others than when the run began"):
         train(config, tmp_path / "run", resume=True, progress=False)
 
 

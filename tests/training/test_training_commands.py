@@ -151,6 +151,8 @@ def test_values_stand_before_the_file_too(recipe: Path, trained_config: list[Tra
     [
         (("--optim.lrr", "1"), "optim.lrr: no such key; did you mean 'lr'?"),
         (("--optimm.lr", "1"), "optimm: no such key; did you mean 'optim'?"),
+        (("--outt", "elsewhere"), "--outt: no such option; did you mean --out?"),
+        (("--resum",), "--resum: no such option; did you mean --resume?"),
         (("--sed=3",), "sed: no such key; did you mean 'seed'?"),
         (("--head.kind", "corral"), "head.kind: one of "),
         (("--head.loss", "huber"), "head.loss: no such key; did you mean"),
@@ -206,6 +208,7 @@ def test_overrides_are_read(tokens: list[str], values: dict[str, str]) -> None:
         (("prepare", "utkface", ".", "out"), "lies within the data set's own folder"),
         (("train", "absent.yaml"), "absent.yaml: cannot be read"),
         (("train", "absent.yaml", "--resume"), "absent.yaml: cannot be read"),
+        (("train", "."), ".: a folder; go on with its run by --resume, or give a YAML file"),
         (("find-lr", "absent.yaml"), "absent.yaml: cannot be read"),
         (("export", "nowhere"), "wanted the folder of a run"),
         (("evaluate", "absent.onnx", "."), "absent.onnx: no such model file"),
@@ -216,3 +219,29 @@ def test_what_is_wrong_is_said_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in run(*arguments).complaint
+
+
+def test_a_configuration_is_never_written_over(recipe: Path, tmp_path: Path, run: Run) -> None:
+    own = tmp_path / "own" / "config.yaml"
+    own.parent.mkdir()
+    own.write_text(recipe.read_text() + "# mine\n")
+    assert "would be written anew; choose another --out" in run("train", own, "--out", own.parent).complaint
+    assert own.read_text().endswith("# mine\n")
+
+
+def test_a_rate_cannot_be_gone_on_with_where_no_run_is(recipe: Path, tmp_path: Path, run: Run) -> None:
+    said = run("train", recipe, "--out", tmp_path / "none", "--find-lr", "--resume").complaint
+    assert "none: holds no run to go on with; start without --resume" in said
+
+
+def test_a_sweep_of_no_configuration_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("find-lr", "absent.yaml").status == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_manifest_may_have_any_name(recipe: Path, trained_config: list[TrainConfig], run: Run) -> None:
+    assert run("train", "--no-export", recipe, "--manifest", "crops/😀é").status == 0
+    assert trained_config[0].data.manifest == Path("crops/😀é")

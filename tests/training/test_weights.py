@@ -114,10 +114,10 @@ def test_a_file_with_most_of_the_tensors_fills_those(
     backbone: nn.Module, state: State, save: Callable[..., Path]
 ) -> None:
     before = {name: one.clone() for name, one in backbone.state_dict().items()}
-    absent = [name for name in before if name.startswith("layer4.")]
+    absent = [name for name in before if name.startswith("layer4.0.bn3.")]
     state["layer3.0.conv1.weight"] = torch.zeros(5, 5)  # of another shape
     absent.insert(0, "layer3.0.conv1.weight")
-    matched = load_weights(backbone, save({name: one for name, one in state.items() if not name.startswith("layer4.")}))
+    matched = load_weights(backbone, save({name: one for name, one in state.items() if name not in absent[1:]}))
     assert _holds(backbone, state | {name: before[name] for name in absent})
     assert matched == Matched(len(before) - len(absent), len(before), "name", tuple(absent), 3)
 
@@ -207,14 +207,33 @@ def test_a_damaged_file_is_refused(name: str, backbone: nn.Module, tmp_path: Pat
         {"state_dict": {}, "epoch": 3},
         {"state_dict": {"weight": 3}, "epoch": 3},
         {"epoch": 3, "weight": torch.zeros(3)},
+        {0: torch.zeros(3)},
     ],
-    ids=["list", "tensor", "empty", "empty-inside", "numbers-inside", "numbers-beside"],
+    ids=["list", "tensor", "empty", "empty-inside", "numbers-inside", "numbers-beside", "no-names"],
 )
 def test_a_file_that_is_no_state_dict_is_refused(
     content: object, backbone: nn.Module, save: Callable[..., Path]
 ) -> None:
     with pytest.raises(ConfigError, match=r"odd\.pth: wanted a dictionary of tensors"):
         load_weights(backbone, save(content, "odd.pth"))
+
+
+def test_weights_that_are_no_numbers_are_refused(backbone: nn.Module, state: State, save: Callable[..., Path]) -> None:
+    state["layer1.0.conv1.weight"] = torch.full_like(state["layer1.0.conv1.weight"], torch.nan)
+    with pytest.raises(ConfigError, match=r"'layer1\.0\.conv1\.weight' holds numbers that are not finite"):
+        load_weights(backbone, save(state))
+
+
+def test_the_weights_of_a_smaller_network_of_the_family_are_refused(save: Callable[..., Path]) -> None:
+    smaller = timm.create_model("resnet18", num_classes=0).state_dict()
+    with pytest.raises(ConfigError, match="these are the weights of another network"):
+        load_weights(timm.create_model("resnet34", num_classes=0), save(smaller))
+
+
+@pytest.mark.parametrize("weights", ["package:", "package:/x", "package:timm"])
+def test_a_package_is_named_with_a_path_in_it(weights: str) -> None:
+    with pytest.raises(ConfigError, match="wanted package:DISTRIBUTION/PATH"):
+        weights_path(weights)
 
 
 # where the file is

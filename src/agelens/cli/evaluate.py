@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from agelens.bundle import Bundle
 from agelens.cli.console import note, print_json, print_table, progress_bar
 from agelens.data.manifest import read_manifest
+from agelens.data.moving import check_not_input, input_files
 from agelens.data.overview import age_text
 from agelens.errors import BundleError
 from agelens.evaluate.evaluation import figures, predict_split
@@ -73,6 +74,8 @@ def evaluate(
     if report is not None:
         make_folder(report)
     table = read_manifest(manifest)
+    if out is not None:
+        check_not_input(out, [bundle, *input_files(manifest, table)])
     with progress_bar("evaluating") as advance:
         predictions = predict_split(model, table, split, progress=advance)
     measured = figures(predictions, LEVEL, mass)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -48,8 +49,8 @@ def find_lr(
     as_json
         Print the sweep as one JSON object instead of the suggestion.
     """
-    folder = make_folder(out or Path("runs") / config.stem)
     settings = read_config(config, parse_overrides(overrides, manifest))
+    folder = make_folder(out or Path("runs") / config.stem)
     with progress_bar("sweeping") as advance:
         sweep = sweep_rates(settings, steps=steps, progress=advance)
     write_sweep(sweep, folder)
@@ -57,4 +58,6 @@ def find_lr(
         print_json({"suggestion": sweep.suggestion, "lr": sweep.rates, "loss": sweep.losses})
     else:
         print(f"{sweep.suggestion:.3g}")  # noqa: T201
-    note(f"wrote {folder / 'lr.png'}; train with it: agelens train {config} --optim.lr {sweep.suggestion:.3g}")
+    said = [*([] if manifest is None else ["--manifest", str(manifest)]), *overrides]
+    command = shlex.join(["agelens", "train", str(config), *said, "--optim.lr", f"{sweep.suggestion:.3g}"])
+    note(f"wrote {folder / 'lr.png'}; train with it: {command}")

@@ -16,6 +16,7 @@ from agelens.cli.overrides import parse_overrides
 from agelens.errors import ConfigError
 from agelens.evaluate.report import write_report
 from agelens.export import export
+from agelens.files import real_path
 from agelens.train.config import TrainConfig, changed, read_config
 from agelens.train.lr_finder import find_lr, write_sweep
 from agelens.train.run import BUNDLE, CONFIG, REPORT, leads, refuse_another_run
@@ -59,12 +60,16 @@ def train(
     export_run
         Make bundle.onnx and report/ of the trained network.
     """
-    if config.is_dir():  # of a run
+    if config.is_dir():
+        if not resume:
+            raise ConfigError(f"{config}: a folder; go on with its run by --resume, or give a YAML file")
         out, config = out or config, config / CONFIG
     values = parse_overrides(overrides, manifest)
     if deterministic:
         values["trainer.deterministic"] = "true"
     run = out or Path("runs") / config.stem
+    if not resume and real_path(run / CONFIG) == real_path(config):
+        raise ConfigError(f"{run}: {config.name} in it would be written anew; choose another --out")
     settings = read_config(config, values)
     if find_rate:
         settings = _with_found_rate(settings, run, resume)
@@ -78,6 +83,8 @@ def train(
 
 
 def _with_found_rate(settings: TrainConfig, run: Path, resume: bool) -> TrainConfig:
+    if resume and not (run / CONFIG).is_file():
+        raise ConfigError(f"{run}: holds no run to go on with; start without --resume")
     if resume:  # the rate that was found when the run began
         return changed(settings, optim__lr=read_config(run / CONFIG).optim.lr)
     if settings.trainer.devices * settings.trainer.num_nodes > 1:

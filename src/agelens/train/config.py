@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -28,6 +28,8 @@ from agelens.train.sections import (
 )
 
 __all__ = ["TrainConfig", "changed", "read_config", "write_config"]
+
+KINDS: Final = ("head", "schedule")  # sections whose keys depend on their kind
 
 
 class TrainConfig(Section):
@@ -91,7 +93,9 @@ def read_config(path: Path, overrides: Mapping[str, str] | None = None) -> Train
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: wanted sections like 'data:' and 'backbone:', found {type(raw).__name__}")
+        found = "nothing" if raw is None else type(raw).__name__
+        raise ConfigError(f"{path}: wanted sections like 'data:' and 'backbone:', found {found}")
+    _name_kinds(raw)
     for key in sorted(overrides or {}, key=_kind_first):
         _override(raw, key, (overrides or {})[key])
     return _validated(raw, str(path))
@@ -136,10 +140,15 @@ def _kind_first(key: str) -> bool:
     return not key.endswith("kind")
 
 
-def _validated(raw: dict[Any, Any], where: str) -> TrainConfig:
-    for name in ("head", "schedule"):
+def _name_kinds(raw: dict[Any, Any]) -> None:
+    """A head or schedule whose kind is not said has the default's."""
+    for name in KINDS:
         if isinstance(raw.get(name), dict):
             raw[name].setdefault("kind", TrainConfig.model_fields[name].default.kind)
+
+
+def _validated(raw: dict[Any, Any], where: str) -> TrainConfig:
+    _name_kinds(raw)
     try:
         return TrainConfig.model_validate(raw)
     except ValidationError as error:
@@ -160,7 +169,7 @@ def _put(raw: dict[Any, Any], names: list[str], value: Any) -> None:
         if not isinstance(raw.get(name), dict):
             raw[name] = {}
         raw = raw[name]
-    if last == "kind" and raw.get("kind") != value:
+    if sections and sections[0] in KINDS and last == "kind" and raw.get("kind") != value:
         raw.clear()  # another kind has other keys
     raw[last] = value
 
@@ -173,6 +182,8 @@ def _fault(error: dict[str, Any]) -> str:
         return f"{where}: {message}" if where else message
     if error["type"].startswith("union_tag"):
         return f"{where}.kind: one of {error['ctx']['expected_tags']} is wanted (got {error['ctx']['tag']!r})"
+    if error["type"] in ("model_attributes_type", "model_type"):
+        return f"{where}: wanted keys with values below it (got {error['input']!r})"
     if error["type"] != "extra_forbidden":
         got = "" if error["type"] == "missing" else f" (got {error['input']!r})"
         return f"{where}: {message}{got}"
@@ -208,4 +219,4 @@ def _choices(name: str) -> dict[Any, type[BaseModel]]:
 
 def _without_kind(loc: tuple[Any, ...]) -> tuple[Any, ...]:
     """A path of keys without the kind that pydantic puts behind a head or schedule."""
-    return (loc[0], *loc[2:]) if loc and loc[0] in ("head", "schedule") else loc
+    return (loc[0], *loc[2:]) if loc and loc[0] in KINDS else loc

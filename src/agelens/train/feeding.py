@@ -25,7 +25,7 @@ class Feeding(lightning.LightningDataModule):
         self._seed = seed
         self._step = 0
         self._origin = {
-            "samples": train_set.fingerprint(),
+            "samples": train_set.fingerprint() + val_set.fingerprint(),
             "faces": len(train_set),
             "datasets": train_set.datasets,
         }
@@ -55,7 +55,7 @@ class Feeding(lightning.LightningDataModule):
             ConfigError: it was written while training on other samples.
         """
         if state_dict["samples"] != self._origin["samples"]:
-            raise ConfigError("data.manifest: its training samples are others than when the run began; start a new run")
+            raise ConfigError("data.manifest: its samples are others than when the run began; start a new run")
         self._step = int(state_dict["step"])
 
     def _place(self) -> tuple[int, int]:

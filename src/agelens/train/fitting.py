@@ -62,7 +62,7 @@ def _plain_errors() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise ConfigError(
             f"a process that loads crops ended ({lost[1] or 'nobody knows why'}), as when memory is short; "
-            "lower data.workers or data.batch_size, then go on by --resume"
+            "lower data.workers, as --data.workers 0, then go on by --resume"
         ) from error
 
 

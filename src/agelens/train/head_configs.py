@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from agelens import ages
-from agelens.train.section import Positive, Section, Weight
+from agelens.train.section import Section, Weight
 
 __all__ = [
     "AgeHeadConfig",
@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 Year = Annotated[int, Field(ge=0, le=ages.MAX_AGE)]
+Years = Annotated[float, Field(ge=0.01, le=1000)]
 Layer = Annotated[int, Field(ge=1, le=65536)]
 
 
@@ -49,7 +50,7 @@ class RegressionHead(_AgeHead):
 
     kind: Literal["regression"] = "regression"
     loss: Literal["mse", "mae", "rmse", "huber"] = "mae"
-    huber_delta: Positive = 5.0
+    huber_delta: Years = 5.0
     weight: Weight = 10.0
 
 
@@ -64,7 +65,7 @@ class HistogramHead(_AgeHead):
 
     kind: Literal["histogram"] = "histogram"
     num_bins: Annotated[int, Field(ge=2, le=1010)] = ages.NUM_BINS
-    age_deviation: Positive = 5.0
+    age_deviation: Years = 5.0
     loss: Literal["emd", "cross-entropy", "kl"] = "emd"
 
 
@@ -79,7 +80,7 @@ class DldlHead(_AgeHead):
     """
 
     kind: Literal["dldl"] = "dldl"
-    age_deviation: Positive = 2.0
+    age_deviation: Years = 2.0
     l1_weight: Weight = 0.1
 
 

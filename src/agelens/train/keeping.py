@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import lightning
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from agelens.errors import ConfigError
-from agelens.files import write_text
+from agelens.files import atomic_path, write_text
 from agelens.train.curves import draw_curves
 from agelens.train.dataset import Batch
 from agelens.train.figures import BETTER
 from agelens.train.module import AgeModule
 from agelens.train.sections import CheckpointConfig
 
-__all__ = ["BEST", "CONFIG", "CURVES", "LAST", "METRICS", "Keeper"]
+__all__ = ["BEST", "CONFIG", "CURVES", "LAST", "METRICS", "AtomicCheckpoints", "Keeper"]
 
 CONFIG: Final = "config.yaml"
 METRICS: Final = "metrics.csv"
@@ -30,6 +32,19 @@ BEST: Final = "checkpoints/best.ckpt"
 LAST: Final = "checkpoints/last.ckpt"
 
 Row = dict[str, float]
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes beside the old checkpoint and renames; Lightning writes to the system's temporary folder and copies."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """``checkpoint`` to the file ``path``.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with atomic_path(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
 
 
 class Keeper(Checkpoint):
@@ -127,9 +142,9 @@ class Keeper(Checkpoint):
         trainer.save_checkpoint(self._out / LAST, weights_only=False)
 
     def _check(self, figures: Mapping[str, float], epoch: int) -> None:
-        value = figures.get(self._config.metric, math.nan)
-        if not math.isfinite(value):
-            raise ConfigError(f"{self._config.metric} is {value} after epoch {epoch}; lower optim.lr or optim.clip")
+        for name, value in {self._config.metric: math.nan, **figures}.items():
+            if not math.isfinite(value):
+                raise ConfigError(f"{name} is {value} after epoch {epoch}; lower optim.lr or optim.clip")
 
     def _better(self, figures: Mapping[str, float]) -> str | None:
         """What to say of the best epoch so far; None where this one is not."""

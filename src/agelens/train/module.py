@@ -88,7 +88,8 @@ class AgeModule(lightning.LightningModule):
         loss = total_loss(self.network.head, logits, batch, self.config)
         if not torch.isfinite(loss):
             place = f"batch {batch_idx + 1} of epoch {self.current_epoch + 1}"
-            raise ConfigError(f"the loss is {loss.item()} at {place}; lower optim.lr or optim.clip")
+            half = " or set trainer.precision: float32" if logits.age.dtype == torch.bfloat16 else ""
+            raise ConfigError(f"the loss is {loss.item()} at {place}; lower optim.lr or optim.clip{half}")
         self.train_sums.add(batch_sums(self.network.head, logits, batch, loss))
         return loss
 

@@ -91,11 +91,7 @@ def build_network(config: TrainConfig) -> AgeNetwork:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise ConfigError(f"backbone.name: timm has no {name!r}; near it: {', '.join(near) or 'nothing'}")
-    try:
-        backbone = timm.create_model(name, num_classes=0)
-    except RuntimeError as error:
-        raise ConfigError(f"backbone.name: {' '.join(str(error).split())}") from error
-    features = _features(backbone, name, config.input.size)
+    backbone, features = _sized(name, config.input.size)
     learnt_with: Mapping[str, Sequence[float]] = getattr(backbone, "pretrained_cfg", {})
     return channels_last(
         AgeNetwork(
@@ -122,17 +118,19 @@ def load_start(network: AgeNetwork, config: TrainConfig) -> Matched | None:
         return None
     if start != "hub":
         return load_weights(network.backbone, weights_path(start))
-    tensors = _from_hub(config.backbone.name).state_dict()
+    tensors = _from_hub(config.backbone.name, network.backbone).state_dict()
     network.backbone.load_state_dict(tensors)
     return Matched(len(tensors), len(tensors), "name", (), 0)
 
 
-def _from_hub(name: str) -> nn.Module:
+def _from_hub(name: str, like: nn.Module) -> nn.Module:
+    size = getattr(getattr(like, "patch_embed", None), "img_size", None)  # timm brings the places' numbers to that
+    settings = {} if size is None else {"img_size": size}
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it tells of each of a dozen tries
     try:
-        backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
+        backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0, **settings)
     except Exception as error:  # the hub's client raises its own tree, and its requests' and timm's
         raise ConfigError(
             f"backbone: timm's weights for {name!r} could not be had from the hub ({type(error).__name__}); "
@@ -149,6 +147,21 @@ def channels_last(network: AgeNetwork) -> AgeNetwork:
         if weights.ndim == 4:
             weights.data = weights.data.contiguous(memory_format=torch.channels_last)
     return network
+
+
+def _sized(name: str, size: int) -> tuple[nn.Module, int]:
+    """A backbone that takes crops of a size, and its width; some of timm's must be told the size to do so."""
+    try:
+        backbone = timm.create_model(name, num_classes=0)
+        return backbone, _features(backbone, name, size)
+    except ConfigError as error:
+        try:
+            backbone = timm.create_model(name, num_classes=0, img_size=size)
+        except (TypeError, AssertionError, ValueError, RuntimeError):
+            raise error from None
+        return backbone, _features(backbone, name, size)
+    except RuntimeError as error:
+        raise ConfigError(f"backbone.name: {' '.join(str(error).split())}") from error
 
 
 def _features(backbone: nn.Module, name: str, size: int) -> int:

@@ -104,10 +104,11 @@ def _check_labels(config: TrainConfig, train_set: CropDataset, val_set: CropData
         )
     if config.gender is not None and not (train_set.labels["gender"] >= 0).any():
         raise DataError(f"{manifest.folder}: no training face has a gender; set gender: null")
-    if not HEADS[config.head.kind].learns_bands and not exact.all():
+    banded = int((~exact).sum()) + int(np.isnan(val_set.labels["age"]).sum())
+    if banded and not HEADS[config.head.kind].learns_bands:
         raise DataError(
-            f"{manifest.folder}: {int((~exact).sum()):,} training faces have an age band only, from which "
-            f"head.kind: {config.head.kind} cannot learn; take another head, such as dldl"
+            f"{manifest.folder}: {banded:,} faces have an age band only, from which head.kind: {config.head.kind} "
+            "can neither learn nor be judged; take another head, such as dldl"
         )
     _check_metric(config.checkpoint.metric, val_set, manifest)
 

