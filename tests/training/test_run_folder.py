@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from agelens.data.manifest import Manifest
+from agelens.errors import OutputError
 from agelens.train.config import TrainConfig, changed, read_config
+from agelens.train.keeping import AtomicCheckpoints
 from agelens.train.module import AgeModule
 from agelens.train.run import load_trained, train
 
@@ -164,3 +166,20 @@ def test_a_frozen_backbone_stays_as_it_was(
     backbone = [name for name in one if name.startswith("network.backbone.") and "num_batches" not in name]
     assert any(not torch.equal(one[name], two[name]) for name in backbone) == moved
     assert not torch.equal(one["network.age.weight"], two["network.age.weight"])
+
+
+def test_a_checkpoint_that_could_not_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpoints().save_checkpoint({"step": 1}, path)
+
+    def cut_off(checkpoint: object, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", cut_off)
+    with pytest.raises(OutputError, match="No space left on device"):
+        AtomicCheckpoints().save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+    assert [one.name for one in tmp_path.iterdir()] == ["last.ckpt"]
