@@ -58,11 +58,7 @@ def _way(name: str, **changes: Any) -> Mode:
 STAGES = {"finetune__freeze": "backbone", "finetune__unfreeze": "progressive"}
 MODES = (
     _head("regression, MSE", "regression", loss="mse"),
-    _head("regression, MAE", "regression", loss="mae"),
-    _head("regression, RMSE", "regression", loss="rmse"),
-    _head("regression, Huber", "regression", loss="huber"),
     _head("histogram, earth mover's distance", "histogram", loss="emd"),
-    _head("histogram, cross-entropy", "histogram", loss="cross-entropy"),
     _head("dldl", "dldl"),
     _head("mean-variance", "mean-variance"),
     _head("ranges of five years", "ranges"),
@@ -74,6 +70,10 @@ MODES = (
     _way("stage by stage, rate times 0.3 each", **STAGES),
     _way("stage by stage, rate times 0.8 each", **STAGES, finetune__lr_factor=0.8),
     _way("everything, lower rates in early stages", finetune__layer_decay=0.7),
+    _head("regression, MAE", "regression", loss="mae"),
+    _head("regression, RMSE", "regression", loss="rmse"),
+    _head("regression, Huber", "regression", loss="huber"),
+    _head("histogram, cross-entropy", "histogram", loss="cross-entropy"),
 )
 # Everything trained from ImageNet weights by the dldl head is a row of both groups.
 EVERYTHING = "everything"
