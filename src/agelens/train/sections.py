@@ -119,7 +119,7 @@ class FinetuneConfig(Section):
     freeze: Literal["none", "backbone"] = "none"
     unfreeze: Literal["none", "last", "progressive"] = "none"
     epochs: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    lr_factor: Annotated[float, Field(gt=0, le=1)] = 0.3
+    lr_factor: Annotated[float, Field(gt=0, le=1)] = 0.8
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
