@@ -3,9 +3,10 @@
     python benchmarks/modes.py CROPS WORK [--processes 2] [--workers 0] [--out benchmarks/modes.md]
 
 CROPS is what ``agelens prepare utkface --size 108`` wrote; WORK takes the runs. Results go to modes.json beside
-``--out`` as they come, and the tables are made of that; what stands in it for the same budget is not made again, and a
-run that was cut off is taken up. Each process works with one thread: on a CPU two small networks beside each other are
-faster than one on two cores, on a GPU several keep it busy. ``--faces``, ``--epochs`` and ``--size`` change the budget.
+``--out`` as they come, and the tables are made of that; what stands in it for the same budget is not made again, nor
+is a whole run in WORK, and one that was cut off is taken up. Each process works with one thread: on a CPU two small
+networks beside each other are faster than one on two cores, on a GPU several keep it busy. ``--faces``, ``--epochs``
+and ``--size`` change the budget.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import csv
 import json
 import multiprocessing
+import os
 import shutil
 import sys
 import time
@@ -99,10 +101,15 @@ def run_one(task: Task) -> dict[str, float] | None:
     torch.set_num_threads(1)
     try:
         config = changed(read_config(RECIPE), seed=task.seed, **{**BUDGET, **task.common, **task.mode.changes})
+        row = last_row(task.folder, config.optim.epochs)
+        if row is not None:
+            return row
         train(config, task.folder, progress=False, resume=(task.folder / LAST).exists())
     except AgelensError as error:
         print(f"{task.mode.name}, seed {task.seed}: {error}", file=sys.stderr)
         return None
+    except KeyboardInterrupt:  # which a pool takes for a task's error, and goes on with the next
+        os._exit(130)
     shutil.rmtree(task.folder / "checkpoints", ignore_errors=True)  # figures are all that is wanted of it
     return last_row(task.folder, config.optim.epochs)
 

@@ -13,7 +13,7 @@ import yaml
 
 import agelens.cli.prepare
 from agelens.bundle import Bundle
-from agelens.cli.overrides import parse_overrides
+from agelens.cli.overrides import OPTIONS, parse_overrides
 from agelens.data.manifest import read_manifest
 from agelens.data.prepare import Preparation
 from agelens.errors import ConfigError
@@ -245,3 +245,10 @@ def test_a_sweep_of_no_configuration_leaves_no_folder(
 def test_a_manifest_may_have_any_name(recipe: Path, trained_config: list[TrainConfig], run: Run) -> None:
     assert run("train", "--no-export", recipe, "--manifest", "crops/😀é").status == 0
     assert trained_config[0].data.manifest == Path("crops/😀é")
+
+
+def test_the_options_that_a_slip_is_compared_with_are_those_of_the_commands(run: Run) -> None:
+    helps = run("train", "--help").out + run("find-lr", "--help").out
+    shown = set(re.findall(r"--([a-z-]+)(?![a-z.-])", re.sub(r"--\w+\.\w+", "", helps)))
+    assert set(OPTIONS) <= shown
+    assert shown - {"seed", "version"} <= set(OPTIONS)  # a key that the text has as an example

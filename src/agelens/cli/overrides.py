@@ -24,7 +24,6 @@ OPTIONS: Final = (
     "no-export",
     "steps",
     "json",
-    "help",
 )
 
 

@@ -75,13 +75,10 @@ def load_weights(backbone: nn.Module, path: Path) -> Matched:
         ConfigError: the file cannot be read, or its tensors are others than the backbone's.
     """
     ours, tensors = backbone.state_dict(), _unprefixed(_read_tensors(path), set(backbone.state_dict()))
-    spoilt = next((name for name, one in tensors.items() if not one.isfinite().all()), None)
-    if spoilt is not None:
-        raise ConfigError(f"{path}: {spoilt!r} holds numbers that are not finite; take other weights")
     named = {name: tensors[name] for name in ours if name in tensors and tensors[name].shape == ours[name].shape}
     # a smaller network of the same family has many of the names too, but not nearly all
     if len(named) > MOST * len(ours):
-        backbone.load_state_dict(named, strict=False)
+        _fill(backbone, named, path)
         missing = tuple(name for name in ours if name not in named)
         return Matched(len(named), len(ours), "name", missing, len(tensors) - len(named))
     if path.suffix == ".safetensors":
@@ -93,8 +90,16 @@ def load_weights(backbone: nn.Module, path: Path) -> Matched:
     theirs = list(tensors.values())
     counted = {name: tensor for name, tensor in ours.items() if not name.endswith(COUNTER)}
     chosen = counted if _fit(counted, theirs) else ours  # older files have no counters
-    backbone.load_state_dict(_in_order(chosen, theirs, path), strict=False)
+    _fill(backbone, _in_order(chosen, theirs, path), path)
     return Matched(len(chosen), len(chosen), "order", (), len(theirs) - len(chosen))
+
+
+def _fill(backbone: nn.Module, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    backbone.load_state_dict(tensors, strict=False)
+    # looked at once it is filled: a file's own layouts may not tell
+    spoilt = next((name for name, one in backbone.state_dict().items() if not one.isfinite().all()), None)
+    if spoilt is not None:
+        raise ConfigError(f"{path}: {spoilt!r} holds numbers that are not finite; take other weights")
 
 
 def _fit(ours: dict[str, torch.Tensor], theirs: list[torch.Tensor]) -> bool:
