@@ -113,12 +113,23 @@ def recipe(tiny_config: TrainConfig, tmp_path: Path) -> Path:
     return tmp_path / "recipe.yaml"
 
 
+def test_the_command_to_train_by_has_what_the_sweep_was_made_with(
+    recipe: Path, tiny_config: TrainConfig, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agelens.train.lr_finder.suggest", lambda rates, losses: 1e-3)
+    folder = tmp_path / "two words"
+    folder.symlink_to(tiny_config.data.manifest)
+    options = ("--manifest", folder, "--finetune.freeze", "backbone", "--seed=1")
+    said = run("find-lr", recipe, "--steps", 20, "--out", tmp_path / "sweep", *options).err
+    command = f"agelens train {recipe} --manifest '{folder}' --finetune.freeze backbone --seed=1 --optim.lr 0.001"
+    assert said.endswith(f"train with it: {command}\n")
+
+
 def test_the_command_prints_the_rate(recipe: Path, tmp_path: Path, run: Callable[..., Any], sweep: Sweep) -> None:
     result = run("find-lr", recipe, "--steps", 40, "--out", tmp_path / "sweep")
     assert result.status == 0
     assert result.out == f"{sweep.suggestion:.3g}\n"
-    assert result.err.endswith(f"--optim.lr {sweep.suggestion:.3g}\n")
-    assert f"train with it: agelens train {recipe}" in result.err
+    assert result.err.endswith(f"train with it: agelens train {recipe} --optim.lr {sweep.suggestion:.3g}\n")
     assert {path.name for path in (tmp_path / "sweep").iterdir()} == {"lr.csv", "lr.png"}
 
 

@@ -181,7 +181,7 @@ class TrainerConfig(Section):
         precision: "float32", "bf16", or "auto": bf16 where the hardware is faster with it: GPUs, and CPUs with
             AMX or AVX512-BF16.
         deterministic: the same numbers in every run on the same machine, also where a faster way would not give them.
-        compile: compile the network first (minutes at the start, then about a third faster on a CPU).
+        compile: compile the network first; minutes at the start, and whether it pays depends on network and machine.
     """
 
     devices: Annotated[int, Field(ge=1, le=1024)] = 1
