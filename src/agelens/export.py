@@ -19,6 +19,7 @@ from torch import nn
 from agelens import ages
 from agelens._version import VERSION
 from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
+from agelens.compression import Bits, compressed
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.sources import known_sources
@@ -26,7 +27,7 @@ from agelens.errors import DataError, ExportError
 from agelens.evaluate.evaluation import Predictions, figures, predict_split, read_crops
 from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage
 from agelens.files import atomic_path
-from agelens.train.config import TrainConfig
+from agelens.train.config import TrainConfig, changed
 from agelens.train.network import AgeNetwork
 from agelens.train.ready import fitting_crop
 from agelens.train.run import Trained, load_trained
@@ -35,6 +36,7 @@ __all__ = ["LEVELS", "MAX_DISAGREEMENT", "Exported", "export"]
 
 LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
 MAX_DISAGREEMENT: Final = 1e-3  # between the trained network and its bundle: years of age, shares of gender
+MAX_ROUNDING: Final = 0.5  # years that fewer bits may move an age by, on average
 PARITY_CROPS: Final = 128
 MIN_FACES: Final = 2
 
@@ -54,6 +56,7 @@ def export(
     name: str,
     terms: str = "",
     flip: bool | None = None,
+    bits: Bits | None = None,
     manifest_path: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Exported:
@@ -79,10 +82,12 @@ def export(
     Raises:
         ConfigError: the folder holds no run.
         DataError: its manifest is gone or does not fit.
-        ExportError: network and bundle disagree.
+        ExportError: network and bundle disagree, or fewer bits move the ages too far.
         OutputError: ``out`` cannot be written.
     """
     trained = load_trained(run)
+    if bits is not None:
+        trained = trained._replace(config=changed(trained.config, bits=bits))
     network, config = trained.network, trained.config
     manifest = read_manifest(manifest_path or config.data.manifest)
     if len(manifest.split("val")) < MIN_FACES:
@@ -96,11 +101,15 @@ def export(
         interval_masses={str(level): level for level in LEVELS},
         terms=terms or _terms(trained.datasets),
     )
-    model = _to_onnx(network, card.crop.size)
+    whole = _to_onnx(network, card.crop.size)
+    model = compressed(whole, config.bits)
     with atomic_path(out) as temporary:
+        _write(whole, card, temporary)
+        exact = Bundle.load(temporary)
+        _check_parity(network, exact, manifest)
         _write(model, card, temporary)
         bundle = Bundle.load(temporary)
-        _check_parity(network, bundle, manifest)
+        _check_rounding(exact, bundle, manifest)
         predictions = predict_split(bundle, manifest, "val", progress=progress)
         card = _calibrated(card, predictions, trained)
         _write(model, card, temporary)
@@ -165,6 +174,17 @@ def _check_parity(network: AgeNetwork, bundle: Bundle, manifest: Manifest) -> No
         raise ExportError(
             f"the bundle differs from the trained network by up to {years:.4f} years and {shares:.4f} in gender; "
             f"at most {MAX_DISAGREEMENT} is let through, so nothing was written"
+        )
+
+
+def _check_rounding(exact: Bundle, rounded: Bundle, manifest: Manifest) -> None:
+    crops = read_crops(manifest, manifest.split("val").iloc[:PARITY_CROPS], exact)
+    years = [ages.expected_age(bundle.run(crops).age_probs) for bundle in (exact, rounded)]
+    moved = float(np.abs(years[1] - years[0]).mean())
+    if not moved <= MAX_ROUNDING:
+        raise ExportError(
+            f"weights in fewer bits move the age by {moved:.2f} years on average; at most {MAX_ROUNDING} is let "
+            "through, so nothing was written: take more bits"
         )
 
 

