@@ -217,6 +217,8 @@ def _without_paths(config: TrainConfig) -> dict[str, Any]:
     weights = config.backbone.weights
     if weights is not None and weights != "hub" and not weights.startswith("package:"):
         raw["backbone"]["weights"] = Path(weights).name
+    if config.distill is not None:
+        raw["distill"]["teachers"] = [path.name for path in config.distill.teachers]
     return raw
 
 

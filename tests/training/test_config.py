@@ -71,6 +71,7 @@ EVERYTHING: dict[str, Any] = {
     "input": {"size": 96, "margin": 0.05, "template": "arcface"},
     "head": {"weight": 2.0, "neck": 64, "kind": "ranges", "bands": [[0, 9], [12, 40], [41, 100]]},
     "gender": {"weight": 0.25},
+    "distill": {"teachers": ["a.onnx", "b.onnx"], "weight": 0.5},
     "finetune": {
         "freeze": "backbone",
         "unfreeze": "progressive",
@@ -90,6 +91,7 @@ EVERYTHING: dict[str, Any] = {
         "compile": True,
     },
     "flip": False,
+    "bits": 8,
     "log": ["tensorboard", "mlflow"],
     "seed": 5,
 }
@@ -106,7 +108,7 @@ def test_every_value_of_that_is_another_than_the_default() -> None:
     default = TrainConfig.model_validate(MINIMAL).model_dump(mode="json")
     for section, values in EVERYTHING.items():
         if isinstance(values, dict):
-            same = {key for key, value in values.items() if default[section].get(key, "no such key") == value}
+            same = {key for key, value in values.items() if (default[section] or {}).get(key, "none") == value}
             assert same <= {"manifest", "name"}, section
         else:
             assert default[section] != values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -73,9 +74,16 @@ def train(
     settings = read_config(config, values)
     if find_rate:
         settings = _with_found_rate(settings, run, resume)
-    train_run(
-        settings, run, resume=resume, progress=sys.stderr.isatty(), report=_reporter(settings.optim.epochs), say=note
-    )
+    with ExitStack() as bars:
+        train_run(
+            settings,
+            run,
+            resume=resume,
+            progress=sys.stderr.isatty(),
+            asking=_bar_while_asking(bars),
+            report=_reporter(settings.optim.epochs),
+            say=note,
+        )
     if export_run and leads():
         _finish(run)
     elif leads():
@@ -104,6 +112,20 @@ def _finish(run: Path) -> None:
     write_report(exported.predictions, exported.card.interval_mass(0.9), exported.manifest, run / REPORT)
     show_figures(exported.card.figures["val"])
     note(f"wrote {bundle} ({bundle.stat().st_size / 1e6:.1f} MB) and {run / REPORT}")
+
+
+def _bar_while_asking(bars: ExitStack) -> Callable[[int, int], None]:
+    """A bar from the first face that the teachers have seen to the last: training has its own."""
+    shown: list[Callable[[int, int], None]] = []
+
+    def advance(done: int, total: int) -> None:
+        if not shown:
+            shown.append(bars.enter_context(progress_bar("asking the teachers")))
+        shown[0](done, total)
+        if done == total:
+            bars.close()
+
+    return advance
 
 
 def _reporter(epochs: int) -> Callable[[Mapping[str, float]], None]:

@@ -20,7 +20,7 @@ from agelens.errors import DataError
 from agelens.evaluate import metrics
 from agelens.faces.align import recrop
 
-__all__ = ["Predictions", "figures", "predict_split", "read_crops"]
+__all__ = ["Predictions", "figures", "predict_rows", "predict_split", "read_crops"]
 
 Values = npt.NDArray[Any]
 BATCH: Final = 64
@@ -78,7 +78,17 @@ def predict_split(
     Raises:
         DataError: the split is empty, or its crops are missing, damaged or do not fit the bundle.
     """
-    rows = manifest.split(split)
+    return predict_rows(bundle, manifest, manifest.split(split), progress=progress)
+
+
+def predict_rows(
+    bundle: Bundle,
+    manifest: Manifest,
+    rows: pd.DataFrame,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Predictions:
+    """Run a bundle on the stored crops of some of a manifest's rows, at least one; see ``predict_split``."""
     outputs = []
     for start in range(0, len(rows), BATCH):
         outputs.append(bundle.run(read_crops(manifest, rows.iloc[start : start + BATCH], bundle)))

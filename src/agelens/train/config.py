@@ -21,6 +21,7 @@ from agelens.train.sections import (
     BackboneConfig,
     CheckpointConfig,
     DataConfig,
+    DistillConfig,
     FinetuneConfig,
     GenderConfig,
     InputConfig,
@@ -38,6 +39,7 @@ class TrainConfig(Section):
 
     Attributes:
         gender: null for a network that tells the age only.
+        distill: null for labels alone.
         flip: average each face with its mirror image in the exported bundle: more accurate, twice the network's time.
         bits: that each weight takes in the exported bundle: 32, 16 or 8; see ``agelens.compression``.
         log: where figures go beside ``metrics.csv``.
@@ -49,6 +51,7 @@ class TrainConfig(Section):
     input: InputConfig = InputConfig()
     head: AgeHeadConfig = DldlHead()
     gender: GenderConfig | None = GenderConfig()
+    distill: DistillConfig | None = None
     finetune: FinetuneConfig = FinetuneConfig()
     optim: OptimConfig = OptimConfig()
     schedule: ScheduleConfig = OneCycleSchedule()

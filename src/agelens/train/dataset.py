@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,8 @@ class Batch(TypedDict):
 
     ``crop`` (N, 3, size, size) uint8; ``age`` (N,) float32 years, NaN where only the band is known; ``low`` and
     ``high`` (N,) float32, first and last whole year of the band, or the age; ``gender`` (N,) int64, ``NO_GENDER`` if
-    unknown; ``weight`` (N,) float32, what each counts for.
+    unknown; ``weight`` (N,) float32, what each counts for. Where other models teach, ``taught_age`` (N, 101) and
+    ``taught_gender`` (N, 2) are what they say, float32, summing to 1; the latter is 0 where they tell no gender.
     """
 
     crop: torch.Tensor
@@ -40,12 +41,15 @@ class Batch(TypedDict):
     high: torch.Tensor
     gender: torch.Tensor
     weight: torch.Tensor
+    taught_age: NotRequired[torch.Tensor]
+    taught_gender: NotRequired[torch.Tensor]
 
 
 class CropDataset(Dataset[dict[str, Any]]):
     """One split of a manifest; each sample is one face as ``Batch`` describes, without the first axis.
 
     Attributes:
+        rows: the manifest's.
         labels: all but the crops, by their names in ``Batch``.
         middle_ages: (N,) years, of a band its middle.
         datasets: names of those that the samples come from.
@@ -78,6 +82,7 @@ class CropDataset(Dataset[dict[str, Any]]):
         rows = manifest.split(split)
         if faces is not None and faces < len(rows):
             rows = rows.sample(faces, random_state=0).sort_index()
+        self.rows = rows
         self._manifest = manifest
         self._places = cast("list[dict[str, Any]]", rows[["path", "offset", "length"]].to_dict("records"))
         self._transform = transform

@@ -16,6 +16,7 @@ from agelens.data.columns import GENDERS
 from agelens.errors import ConfigError
 from agelens.train.config import TrainConfig
 from agelens.train.heads import AgeHead, build_head
+from agelens.train.strided import widen_strided
 from agelens.train.weights import Matched, load_weights, weights_path
 
 __all__ = ["MEAN", "STD", "AgeNetwork", "Logits", "build_network", "load_start"]
@@ -92,6 +93,7 @@ def build_network(config: TrainConfig) -> AgeNetwork:
         near = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise ConfigError(f"backbone.name: timm has no {name!r}; near it: {', '.join(near) or 'nothing'}")
     backbone, features = _sized(name, config.input.size)
+    widen_strided(backbone)
     learnt_with: Mapping[str, Sequence[float]] = getattr(backbone, "pretrained_cfg", {})
     return channels_last(
         AgeNetwork(

@@ -1,6 +1,9 @@
-"""What a training makes small: the age's loss and gender's, each over the samples that have the label."""
+"""What a training makes small: the age's loss and gender's, each over the samples that have the label, and the distance
+from what other models say."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import torch
 from torch.nn import functional
@@ -10,15 +13,19 @@ from agelens.train.dataset import NO_GENDER, Batch
 from agelens.train.heads import AgeHead
 from agelens.train.network import Logits
 
-__all__ = ["age_loss", "gender_loss", "total_loss"]
+__all__ = ["age_loss", "gender_loss", "taught_loss", "total_loss"]
+
+LEAST: Final = 1e-7  # a probability, in float32: its logarithm must stay a number
 
 
 def total_loss(head: AgeHead, logits: Logits, batch: Batch, config: TrainConfig) -> torch.Tensor:
-    """``λ₁·age + λ₂·gender``, a scalar, in float32 whatever the precision around it."""
+    """``λ₁·age + λ₂·gender + λ₃·taught``, a scalar, in float32 whatever the precision around it."""
     with torch.autocast(logits.age.device.type, enabled=False):
         loss = config.head.weight * age_loss(head, logits.age.float(), batch)
         if logits.gender is not None and config.gender is not None:
             loss = loss + config.gender.weight * gender_loss(logits.gender.float(), batch["gender"], batch["weight"])
+        if "taught_age" in batch and config.distill is not None:
+            loss = loss + config.distill.weight * taught_loss(head, logits, batch, config)
         return loss
 
 
@@ -45,3 +52,16 @@ def gender_loss(raw: torch.Tensor, gender: torch.Tensor, weight: torch.Tensor) -
     known = (gender != NO_GENDER).float()
     losses = functional.cross_entropy(raw, gender.clamp(min=0), reduction="none") * weight * known
     return losses.sum() / known.sum().clamp(min=1)
+
+
+def taught_loss(head: AgeHead, logits: Logits, batch: Batch, config: TrainConfig) -> torch.Tensor:
+    """Cross-entropy to the distributions that other models gave: the age's, and gender's as much as its head counts.
+
+    Source: Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", 2015, at temperature 1.
+    """
+    logs = head.probs(logits.age.float()).clamp(min=LEAST).log()
+    loss = (-(batch["taught_age"] * logs).sum(dim=1) * batch["weight"]).mean()
+    if logits.gender is not None and config.gender is not None:
+        distances = -(batch["taught_gender"] * logits.gender.float().log_softmax(dim=1)).sum(dim=1)
+        loss = loss + config.gender.weight * (distances * batch["weight"]).mean()
+    return loss

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import lightning
 import numpy as np
@@ -15,6 +17,7 @@ from agelens.train.config import TrainConfig
 from agelens.train.dataset import CropDataset
 from agelens.train.heads import HEADS
 from agelens.train.network import AgeNetwork, build_network, load_start
+from agelens.train.teaching import add_answers
 from agelens.train.transforms import PRESETS, plain_transform, train_transform
 
 __all__ = ["Ready", "fitting_crop", "make_ready"]
@@ -37,10 +40,20 @@ class Ready:
     notes: tuple[str, ...]
 
 
-def make_ready(config: TrainConfig) -> Ready:
+def make_ready(
+    config: TrainConfig,
+    answers: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Ready:
     """Read the manifest, build the network and its data sets, and see that they fit.
 
+    Args:
+        config: what is wanted.
+        answers: where what teachers say is kept; None to keep none.
+        progress: called with the number of faces that teachers have seen, and their total.
+
     Raises:
+        BundleError: a teacher is no bundle.
         ConfigError: the configuration does not fit the machine, or names what there is not.
         DataError: the manifest or its crops are not what the configuration wants.
     """
@@ -64,6 +77,8 @@ def make_ready(config: TrainConfig) -> Ready:
     network = build_network(config)
     network.head.fit(train_set.middle_ages)
     matched = load_start(network, config)
+    if config.distill is not None:
+        add_answers(train_set, manifest, config.distill.teachers, answers, progress)
     notes = [f"{config.backbone.name}: {'random weights' if matched is None else matched}"]
     if crop.size * (1 + 2 * manifest.crop.margin) > manifest.crop.size * (1 + 2 * crop.margin) * 1.01:
         notes.append(f"input.size {crop.size} enlarges stored crops of {manifest.crop.size} pixels")

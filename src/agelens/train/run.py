@@ -4,6 +4,7 @@
     metrics.csv          a line an epoch
     curves.png           the same, to look at
     checkpoints/         best.ckpt (the best epoch) and last.ckpt; both hold the averaged weights
+    teachers.npz         what other models said of the training faces, where they teach
 
 ``agelens train`` adds the bundle that ``agelens export`` makes of it, and a report.
 """
@@ -28,6 +29,7 @@ from agelens.train.keeping import BEST, CONFIG, CURVES, LAST, METRICS, Keeper
 from agelens.train.module import AgeModule
 from agelens.train.network import AgeNetwork, build_network
 from agelens.train.ready import make_ready
+from agelens.train.teaching import ANSWERS
 from agelens.train.trainer import build_trainer
 
 __all__ = [
@@ -61,6 +63,7 @@ def train(
     *,
     resume: bool = False,
     progress: bool = True,
+    asking: Callable[[int, int], None] = lambda done, total: None,
     report: Callable[[Mapping[str, float]], None] = lambda figures: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
@@ -71,10 +74,12 @@ def train(
         out: the run's folder.
         resume: go on where a run was cut off; its weights end as if it had not been.
         progress: show a progress bar.
+        asking: called with the number of faces that teachers have seen, and their total.
         report: called after every epoch with its line of ``metrics.csv``.
         say: called with what else there is to tell: which weights matched, what is trained, which epoch is the best.
 
     Raises:
+        BundleError: a teacher is no bundle.
         ConfigError: the configuration does not fit the machine or the run in ``out``, or lets the loss grow beyond
             all numbers.
         DataError: the manifest or its crops are not what the configuration wants.
@@ -84,7 +89,7 @@ def train(
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is there already and no folder; choose another name")
     checkpoint = _checkpoint_to_resume(config, out, resume)
-    ready = make_ready(config)
+    ready = make_ready(config, out / ANSWERS, asking)
     for line in ready.notes if leads() else ():
         say(line)
     _check_disk(out, ready.network)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from agelens.faces.align import TEMPLATES
 from agelens.train.section import Positive, Section, Weight
@@ -14,6 +14,7 @@ __all__ = [
     "BackboneConfig",
     "CheckpointConfig",
     "DataConfig",
+    "DistillConfig",
     "FinetuneConfig",
     "GenderConfig",
     "InputConfig",
@@ -101,6 +102,24 @@ class GenderConfig(Section):
     """
 
     weight: Weight = 0.5
+
+
+class DistillConfig(Section):
+    """Other models that teach this one, beside the labels.
+
+    Attributes:
+        teachers: bundles; what they say of each training face, as it is stored, is averaged. Their crops must fit the
+            manifest's.
+        weight: of the cross-entropy to the teachers' distributions, beside the labels' losses.
+    """
+
+    teachers: Annotated[tuple[Path, ...], Field(min_length=1)]
+    weight: Positive = 1.0
+
+    @field_validator("teachers", mode="before")
+    @classmethod
+    def _one_or_more(cls, teachers: Any) -> Any:
+        return [teachers] if isinstance(teachers, str | Path) else teachers
 
 
 class FinetuneConfig(Section):

@@ -1,0 +1,100 @@
+"""What other models say of the training faces, for a network to learn from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from agelens import ages
+from agelens.bundle import Bundle
+from agelens.data.columns import GENDERS
+from agelens.data.manifest import Manifest
+from agelens.errors import ConfigError
+from agelens.evaluate.evaluation import Predictions, predict_rows
+from agelens.files import atomic_path, make_folder
+from agelens.train.dataset import CropDataset
+
+__all__ = ["ANSWERS", "add_answers"]
+
+ANSWERS: Final = "teachers.npz"
+Values = npt.NDArray[np.float32]
+
+
+def add_answers(
+    train_set: CropDataset,
+    manifest: Manifest,
+    teachers: Sequence[Path],
+    kept: Path | None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Ask the teachers about each face of a training split, and put their mean answers into its labels.
+
+    Args:
+        train_set: the faces; gets the labels ``taught_age`` and ``taught_gender``.
+        manifest: where they come from.
+        teachers: bundles.
+        kept: a file for the answers, which are not asked for again while the faces and the teachers are the same;
+            None to keep none.
+        progress: called with the number of faces that all teachers have seen so far, and their total.
+
+    Raises:
+        BundleError: a teacher is no bundle.
+        ConfigError: its genders are others than ours.
+        DataError: the crops do not fit it.
+    """
+    asked = _fingerprint(train_set, teachers)
+    found = None if kept is None else _read(kept, asked)
+    if found is None:
+        found = _ask(train_set, manifest, teachers, progress)
+        if kept is not None:
+            _write(kept, asked, *found)
+    train_set.labels["taught_age"], train_set.labels["taught_gender"] = found
+
+
+def _ask(
+    train_set: CropDataset, manifest: Manifest, teachers: Sequence[Path], progress: Callable[[int, int], None]
+) -> tuple[Values, Values]:
+    faces = len(train_set)
+    age, gender = np.zeros((faces, ages.NUM_BINS)), np.zeros((faces, len(GENDERS)))
+    telling = 0
+    for number, path in enumerate(teachers):
+        bundle = Bundle.load(path)
+        if bundle.card.genders not in ((), GENDERS):
+            raise ConfigError(
+                f"{path}: tells the genders {bundle.card.genders}; a teacher must tell {GENDERS}, or none"
+            )
+
+        def passed_on(done: int, total: int, number: int = number) -> None:
+            progress(number * total + done, len(teachers) * total)
+
+        said: Predictions = predict_rows(bundle, manifest, train_set.rows, progress=passed_on)
+        age += said.age_probs
+        if bundle.card.genders:
+            gender += said.gender_probs
+            telling += 1
+    age /= age.sum(axis=1, keepdims=True)
+    return age.astype(np.float32), (gender / max(1, telling)).astype(np.float32)
+
+
+def _fingerprint(train_set: CropDataset, teachers: Sequence[Path]) -> str:
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for path in teachers]
+    return hashlib.sha256("".join([train_set.fingerprint(), *digests]).encode()).hexdigest()
+
+
+def _read(path: Path, asked: str) -> tuple[Values, Values] | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return (file["age"], file["gender"]) if str(file["asked"]) == asked else None
+    except (OSError, ValueError, KeyError, EOFError):  # none yet, or cut off
+        return None
+
+
+def _write(path: Path, asked: str, age: Values, gender: Values) -> None:
+    make_folder(path.parent)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, asked=np.array(asked), age=age, gender=gender)
