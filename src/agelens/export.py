@@ -225,6 +225,8 @@ def _without_paths(config: TrainConfig) -> dict[str, Any]:
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
     return round(value, 4) if isinstance(value, float) else value
 
 

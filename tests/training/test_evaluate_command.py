@@ -27,16 +27,36 @@ def _table(out: str) -> list[list[str]]:
 
 
 def test_the_table_has_a_line_for_all_and_one_for_each_decade(bundle_path: Path, manifest: Manifest, run: Run) -> None:
-    head, every, *decades = _table(run("evaluate", bundle_path, manifest.folder, "--split", "all").out)
-    assert head == ["age", "faces", "MAE", "RMSE", "bias", "CS@5", "gender", "coverage", "width"]
+    head, every, *groups = _table(run("evaluate", bundle_path, manifest.folder, "--split", "all").out)
+    assert head == ["group", "faces", "MAE", "95%", "RMSE", "bias", "CS@5", "gender", "coverage", "width"]
     assert every[:2] == ["all", "40"]
+    decades, genders, races = groups[:8], groups[8:10], groups[10:]
     assert [line[0] for line in decades] == ["0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79"]
+    assert [line[0] for line in genders] == ["female", "male"]
+    assert [line[0] for line in races] == ["Asian", "Black", "Indian", "Other", "White"]
     assert sum(int(line[1]) for line in decades) == 40
+    assert sum(int(line[1]) for line in genders) == sum(int(line[1]) for line in races) == 39  # one has no labels
+    for line in (every, *groups):
+        low, high = map(float, line[3].split("–"))
+        assert low <= float(line[2]) <= high
+
+
+def test_groups_are_measured_by_themselves(bundle_path: Path, manifest: Manifest) -> None:
+    found = predict_split(Bundle.load(bundle_path), manifest, "all")
+    measured = figures(found, 0.9, 0.8)
+    assert set(measured["groups"]) == {"gender", "race"}  # of one data set alone there is nothing to compare
+    for kind, named in measured["groups"].items():
+        for name, group in named.items():
+            chosen = (found.rows[kind] == name).to_numpy()
+            assert group["faces"] == chosen.sum()
+            assert group["mae"] == pytest.approx(np.abs(found.age - found.true_age)[chosen].mean())
+            right = found.gender[chosen] == found.rows["gender"][chosen]
+            assert group["gender_accuracy"] == pytest.approx(right.mean())
 
 
 def test_bands_are_measured_by_the_share_within_them(bundle_path: Path, bands: Manifest, run: Run) -> None:
     head, every, *_ = _table(run("evaluate", bundle_path, bands.folder).out)
-    assert head == ["age", "faces", "in", "band", "gender", "width"]
+    assert head == ["group", "faces", "in", "band", "gender", "width"]
     predictions = predict_split(Bundle.load(bundle_path), bands, "val")
     years, rows = np.rint(predictions.age), predictions.rows
     inside = ((rows["age_low"] <= years) & (years <= rows["age_high"])).mean()
@@ -62,7 +82,7 @@ def test_exact_ages_and_bands_count_each_in_their_own_way(
 
 def test_a_genderless_bundle_has_no_column_of_gender(genderless_bundle: Path, manifest: Manifest, run: Run) -> None:
     head, *_ = _table(run("evaluate", genderless_bundle, manifest.folder).out)
-    assert head == ["age", "faces", "MAE", "RMSE", "bias", "CS@5", "coverage", "width"]
+    assert head == ["group", "faces", "MAE", "95%", "RMSE", "bias", "CS@5", "coverage", "width"]
     lines = run("evaluate", genderless_bundle, manifest.folder, "--per-image", "--json").out.splitlines()
     assert {json.loads(line)["predicted_gender"] for line in lines} == {None}
 

@@ -24,9 +24,10 @@ from agelens.files import check_file, make_folder, write_text
 __all__ = ["evaluate", "show_figures"]
 
 LEVEL = 0.9
-FIGURES = {"mae": "MAE", "rmse": "RMSE", "bias": "bias", "cs5": "CS@5", "band_accuracy": "in band"}
+OFF = "mae_interval"
+FIGURES = {"mae": "MAE", OFF: "95%", "rmse": "RMSE", "bias": "bias", "cs5": "CS@5", "band_accuracy": "in band"}
 FIGURES |= {"gender_accuracy": "gender", "coverage": "coverage", "interval_width": "width"}
-FORMATS = {"mae": ".2f", "rmse": ".2f", "bias": "+.2f", "interval_width": ".1f"}
+FORMATS = {"mae": ".2f", OFF: "", "rmse": ".2f", "bias": "+.2f", "interval_width": ".1f"}
 
 
 def evaluate(
@@ -42,8 +43,9 @@ def evaluate(
 ) -> None:
     """Measure a bundle on the crops of a manifest.
 
-    Errors are in years; coverage and width are those of the 90 % interval. Faces of which only an age band is known
-    count where the answer lies within it.
+    Errors are in years, with the 95 % interval of their mean; coverage and width are those of the faces' own 90 %
+    intervals. Groups are decades of age, genders, races and data sets, as labelled. Faces of which only an age band
+    is known count where the answer lies within it.
 
     Example:  agelens evaluate runs/first/bundle.onnx crops/utkface --split val
 
@@ -94,15 +96,25 @@ def evaluate(
 
 
 def show_figures(measured: dict[str, Any]) -> None:
-    """The figures of all faces and of each decade as a table on stdout, without those that are not known."""
-    groups = {"all": measured["all"], **measured["decades"]}
-    known = {name: heading for name, heading in FIGURES.items() if measured["all"].get(name) is not None}
-    columns = {"age": "left", "faces": "right"} | dict.fromkeys(known.values(), "right")
-    print_table(columns, [[name, str(group["faces"]), *_cells(group, list(known))] for name, group in groups.items()])
+    """The figures of all faces and of each group as a table on stdout, without those that are not known."""
+    groups = [("all", measured["all"]), *measured["decades"].items()]
+    groups += [one for named in measured["groups"].values() for one in named.items()]
+    known = {name: heading for name, heading in FIGURES.items() if _value(measured["all"], name) is not None}
+    columns = {"group": "left", "faces": "right"} | dict.fromkeys(known.values(), "right")
+    print_table(columns, [[name, str(group["faces"]), *_cells(group, list(known))] for name, group in groups])
 
 
 def _cells(group: dict[str, Any], names: list[str]) -> list[str]:
-    return ["" if group.get(name) is None else format(group[name], FORMATS.get(name, ".1%")) for name in names]
+    values = {name: _value(group, name) for name in names}
+    return ["" if one is None else format(one, FORMATS.get(name, ".1%")) for name, one in values.items()]
+
+
+def _value(group: dict[str, Any], name: str) -> float | str | None:
+    if name != OFF:
+        value: float | None = group.get(name)
+        return value
+    ends = group["uncertainty"].get("mae")
+    return None if ends is None else "{:.2f}–{:.2f}".format(*ends)
 
 
 def _show_faces(faces: pd.DataFrame, json_lines: bool) -> None:

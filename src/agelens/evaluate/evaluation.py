@@ -18,12 +18,14 @@ from agelens.data.grouping import middle_age
 from agelens.data.manifest import Manifest
 from agelens.errors import DataError
 from agelens.evaluate import metrics
+from agelens.evaluate.bootstrap import mean_interval
 from agelens.faces.align import recrop
 
 __all__ = ["Predictions", "figures", "predict_rows", "predict_split", "read_crops"]
 
 Values = npt.NDArray[Any]
 BATCH: Final = 64
+KINDS: Final = ("gender", "race", "dataset")  # of groups, by their columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,57 +113,66 @@ def read_crops(manifest: Manifest, rows: pd.DataFrame, bundle: Bundle) -> npt.ND
 
 
 def figures(predictions: Predictions, level: float, mass: float) -> dict[str, Any]:
-    """Errors in years, shares within 0…1: overall and by decade of the true age, JSON-ready.
+    """Errors in years, shares within 0…1: overall, by decade of the true age, and by what else is known, JSON-ready.
 
     A face of which only a band is known belongs to the decade of its middle. It counts for ``band_accuracy``, the share
     whose expected age, rounded, lies within the band; figures that need an exact age leave it out, and are None where
-    no face has one.
+    no face has one. ``groups`` has the same by gender, race and data set, as labelled, where there are two and more of
+    them; ``uncertainty`` holds 95 % intervals, see ``bootstrap.mean_interval``.
 
     Args:
         predictions: of at least one face.
         level: that the intervals claim.
         mass: the central mass that they hold, see ``evaluate.intervals``.
     """
-    decades = decade_of(middle_age(predictions.rows))
-    groups = {DECADES[decade]: decades == decade for decade in np.unique(decades)}
+    rows = predictions.rows
+    decades = np.array(DECADES)[decade_of(middle_age(rows))]
+    groups = {kind: _groups(predictions, rows[kind].to_numpy(dtype=object), mass) for kind in KINDS}
     return {
         "level": level,
-        "all": _group_figures(predictions, np.ones(len(decades), dtype=bool), mass),
-        "decades": {name: _group_figures(predictions, chosen, mass) for name, chosen in groups.items()},
+        "all": _group_figures(predictions, np.ones(len(rows), dtype=bool), mass),
+        "decades": dict(sorted(_groups(predictions, decades, mass).items(), key=lambda one: DECADES.index(one[0]))),
+        "groups": {kind: named for kind, named in groups.items() if len(named) > 1},
     }
 
 
+def _groups(predictions: Predictions, labels: Values, mass: float) -> dict[str, Any]:
+    names = sorted({str(label) for label in labels[pd.notna(labels)]})
+    return {name: _group_figures(predictions, labels == name, mass) for name in names}
+
+
 def _group_figures(predictions: Predictions, chosen: npt.NDArray[np.bool_], mass: float) -> dict[str, Any]:
-    labels = predictions.rows["gender"].to_numpy(dtype=object)[chosen]
+    rows, age, true = predictions.rows[chosen], predictions.age[chosen], predictions.true_age[chosen]
+    labels = rows["gender"].to_numpy(dtype=object)
     known = pd.notna(labels) & bool(predictions.genders)
+    gendered = predictions.gender[chosen][known] == labels[known]
+    exact = ~np.isnan(true)
+    inside = _in_band(age[~exact], rows[~exact])
     intervals = ages.interval(predictions.age_probs[chosen], mass)
+    means = {"mae": np.abs(age - true)[exact], "gender_accuracy": gendered, "band_accuracy": inside}
     return {
         "faces": int(chosen.sum()),
-        **_age_figures(predictions.age[chosen], predictions.true_age[chosen], intervals),
-        "gender_accuracy": metrics.accuracy(predictions.gender[chosen][known], labels[known]) if known.any() else None,
-        "band_accuracy": _band_accuracy(predictions.age[chosen], predictions.rows[chosen]),
+        **_age_figures(age[exact], true[exact], intervals[exact]),
+        "gender_accuracy": float(gendered.mean()) if len(gendered) else None,
+        "band_accuracy": float(inside.mean()) if len(inside) else None,
         "interval_width": float(np.diff(intervals, axis=1).mean()),
+        "uncertainty": {name: list(mean_interval(values)) for name, values in means.items() if len(values)},
     }
 
 
 def _age_figures(age: Values, true: Values, intervals: Values) -> dict[str, float | None]:
-    exact = ~np.isnan(true)
-    if not exact.any():
+    if not len(age):
         return dict.fromkeys(("mae", "rmse", "bias", "cs5", "coverage"))
-    age, true = age[exact], true[exact]
     return {
         "mae": metrics.mae(age, true),
         "rmse": metrics.rmse(age, true),
         "bias": metrics.bias(age, true),
         "cs5": metrics.cumulative_score(age, true, 5),
-        "coverage": metrics.coverage(intervals[exact], np.clip(true, 0, ages.MAX_AGE)),
+        "coverage": metrics.coverage(intervals, np.clip(true, 0, ages.MAX_AGE)),
     }
 
 
-def _band_accuracy(age: Values, rows: pd.DataFrame) -> float | None:
-    banded = rows["age"].isna().to_numpy()
-    if not banded.any():
-        return None
-    years = np.rint(age[banded])
-    low, high = (rows[end].to_numpy(dtype=np.float64)[banded] for end in ("age_low", "age_high"))
-    return float(((low <= years) & (years <= high)).mean())
+def _in_band(age: Values, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    years = np.rint(age)
+    low, high = (rows[end].to_numpy(dtype=np.float64) for end in ("age_low", "age_high"))
+    return np.asarray((low <= years) & (years <= high))
