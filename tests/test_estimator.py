@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from agelens import AgeEstimator, BundleError, ImageError, Photo, ages
-from agelens.bundle import BUILTIN
 from agelens.faces.detector import Detection, FixedDetector
 
 Pixels = npt.NDArray[np.uint8]
@@ -346,7 +345,6 @@ def test_a_bundle_that_cannot_be_loaded_is_a_bundle_error(tmp_path: Path) -> Non
         AgeEstimator.load(tmp_path / "gone.onnx")
 
 
-@pytest.mark.skipif(not BUILTIN.is_file(), reason="the built-in model is not there yet")
 def test_the_built_in_model_finds_the_face_of_the_portrait(portrait: Path) -> None:
     (face,) = AgeEstimator.load().predict(portrait)
     x1, y1, x2, y2 = face.box

@@ -23,9 +23,12 @@ from agelens.errors import BundleError
 from agelens.faces.align import CropSpec
 from agelens.sessions import brief, open_session
 
-__all__ = ["BUILTIN", "CARD_KEY", "FORMAT", "Bundle", "Card", "Output", "dump_card", "parse_card"]
+__all__ = ["BUILTIN", "CARD_KEY", "DEFAULT", "FORMAT", "Bundle", "Card", "Output", "dump_card", "parse_card"]
 
-BUILTIN: Final = Path(__file__).parent / "assets" / "agelens.onnx"
+ASSETS: Final = Path(__file__).parent / "assets"
+# The models that come with agelens, by their names.
+BUILTIN: Final[Mapping[str, Path]] = {name: ASSETS / f"agelens-{name}.onnx" for name in ("base",)}
+DEFAULT: Final = "base"
 CARD_KEY: Final = "agelens.card"
 FORMAT: Final = 1
 BATCH: Final = 64  # faces at once: the network needs memory in proportion
@@ -68,6 +71,10 @@ class Card:
     figures: Mapping[str, Any] = field(default_factory=dict)
     terms: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """The card as plain numbers, strings, lists and dictionaries."""
+        return asdict(self)
+
     def interval_mass(self, level: float) -> float:
         """The calibrated central mass for a level.
 
@@ -82,7 +89,7 @@ class Card:
 
 def dump_card(card: Card) -> str:
     """A card as the JSON that stands in a bundle."""
-    return json.dumps({"format": FORMAT, **asdict(card)}, indent=1)
+    return json.dumps({"format": FORMAT, **card.to_dict()}, indent=1)
 
 
 def parse_card(text: str) -> Card:
@@ -121,18 +128,18 @@ class Bundle:
         self.card = card
 
     @classmethod
-    def load(cls, path: str | Path | None = None, *, threads: int = 0) -> Bundle:
-        """Open a model file.
+    def load(cls, model: str | Path = DEFAULT, *, threads: int = 0) -> Bundle:
+        """Open a model.
 
         Args:
-            path: the file; None for the built-in model.
+            model: the name of a built-in model, see ``BUILTIN``, or the path of a bundle.
             threads: of one inference; 0 for as many as there are cores.
 
         Raises:
             BundleError: the file is missing, damaged, no bundle of agelens, or its network is not what a bundle's
                 must be.
         """
-        file = BUILTIN if path is None else Path(path)
+        file = BUILTIN.get(str(model), Path(model))
         session = open_session(file, threads)
         text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:

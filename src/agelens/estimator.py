@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from agelens import ages
 from agelens.ahead import map_ahead
-from agelens.bundle import Bundle, Output
+from agelens.bundle import DEFAULT, Bundle, Output
 from agelens.errors import AgelensError, ImageError
 from agelens.faces.align import align, crop_whole
 from agelens.faces.detector import Box, Detection, Detector, main_face
@@ -130,16 +130,17 @@ class AgeEstimator:
     @classmethod
     def load(
         cls,
-        path: str | os.PathLike[str] | None = None,
+        model: str | os.PathLike[str] = DEFAULT,
         *,
         detector: Detector | None = None,
         level: float = 0.9,
         threads: int = 0,
     ) -> AgeEstimator:
-        """An estimator with the built-in model, or with the bundle at ``path``.
+        """An estimator with a built-in model, or with another bundle.
 
         Args:
-            path: a bundle that ``agelens export`` wrote; None for the built-in one.
+            model: the name of a built-in model, as ``agelens models`` lists them, or the path of a bundle that
+                ``agelens export`` wrote.
             detector: finds the faces; None for ``YuNet()``.
             level: of the intervals, as in the constructor.
             threads: of the network; 0 for as many as there are cores.
@@ -148,7 +149,7 @@ class AgeEstimator:
             BundleError: the file is no usable bundle.
             ValueError: the bundle has no interval at this level.
         """
-        bundle = Bundle.load(None if path is None else Path(path), threads=threads)
+        bundle = Bundle.load(Path(model), threads=threads)
         return cls(bundle, YuNet() if detector is None else detector, level=level)
 
     def predict(self, source: ImageSource, *, cropped: bool = False) -> list[Face]:

@@ -49,7 +49,7 @@ def audit(
 ) -> int:
     """Find duplicates, leaks and wrong labels in a manifest.
 
-    Example:  agelens audit crops/utkface --model builtin --out audit/
+    Example:  agelens audit crops/utkface --model base --out audit/
 
     Example:  agelens audit crops/utkface --fix crops/utkface/cleaned.parquet
 
@@ -60,8 +60,8 @@ def audit(
     check
         Look for these only: duplicates, leaks, labels, pictures, balance, model.
     model
-        A bundle, or "builtin": labels that it finds very unlikely are shown. It judges all samples but the split
-        "train". Several bundles, as many as there are folds, judge one fold each, in order.
+        A bundle, or the name of a built-in model: labels that it finds very unlikely are shown. It judges all samples
+        but the split "train". Several bundles, as many as there are folds, judge one fold each, in order.
     in_sample
         One model judges the split "train" too; what it has learnt by heart it does not find.
     embedder
@@ -89,7 +89,7 @@ def audit(
         check_new(manifest_file(fix))
     settings = AuditSettings(
         checks=check,
-        bundles=[Bundle.load(None if str(path) == "builtin" else path) for path in model],
+        bundles=[Bundle.load(path) for path in model],
         in_sample=in_sample,
         embedder=None if embedder is None else Embedder.load(embedder, scale=embedder_scale),
         same_face=same_face,

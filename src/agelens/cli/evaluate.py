@@ -52,7 +52,7 @@ def evaluate(
     Parameters
     ----------
     bundle
-        A bundle, or "builtin" for the built-in model.
+        A bundle, or the name of a built-in model, as agelens models lists them.
     manifest
         manifest.parquet, or the folder that agelens prepare wrote.
     split
@@ -66,7 +66,7 @@ def evaluate(
     report
         Write figures, every face's answer, and pictures of the best and the worst answers into this folder.
     """
-    model = Bundle.load(None if str(bundle) == "builtin" else bundle)
+    model = Bundle.load(bundle)
     try:
         mass = model.card.interval_mass(LEVEL)
     except ValueError as error:

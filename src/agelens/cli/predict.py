@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from agelens.bundle import DEFAULT
 from agelens.cli.console import complain, note, print_table, progress_bar
 from agelens.cli.copies import SUFFIX, copy_targets, write_copy
 from agelens.errors import AgelensError, ConfigError, ImageError, OutputError
@@ -31,7 +32,7 @@ def predict(
     json_lines: Annotated[bool, Parameter("--json", negative="")] = False,
     csv_file: Annotated[Path | None, Parameter("--csv")] = None,
     annotate: Path | None = None,
-    model: Path | None = None,
+    model: Path = Path(DEFAULT),
     cropped: Annotated[bool, Parameter(negative="")] = False,
     level: float = 0.9,
 ) -> int:
@@ -52,7 +53,7 @@ def predict(
     annotate
         Write a copy of each photo with boxes and ages into this folder, as NAME.annotated.jpg.
     model
-        A bundle to use instead of the built-in model.
+        A built-in model, as agelens models lists them, or a bundle.
     cropped
         The photos are crops of one face each: where none is detected, the whole image is the face.
     level
@@ -60,7 +61,7 @@ def predict(
     """
     estimator = _estimator(model, level)
     sources, photos = _expand(paths, skip_copies=annotate is not None)
-    _check_outputs(csv_file, annotate, [*sources, *([model] if model else [])])
+    _check_outputs(csv_file, annotate, [*sources, model])
     targets = {} if annotate is None else copy_targets(sources, annotate)
     for photo in photos:
         _report(photo, json_lines)
@@ -78,7 +79,7 @@ def predict(
     return 0 if all_written and not any(photo.error for photo in photos) else SOME_FAILED
 
 
-def _estimator(model: Path | None, level: float) -> AgeEstimator:
+def _estimator(model: Path, level: float) -> AgeEstimator:
     try:
         return AgeEstimator.load(model, level=level)
     except ValueError as error:

@@ -158,7 +158,7 @@ def test_strict_tells_errors_by_the_status(run: Run, make: Make, rows: list[dict
     [
         (["--fix-labels"], "--fix-labels says what --fix removes; give --fix too"),
         (["--check", "model"], "--check model needs a model; give one with --model"),
-        (["--check", "labels", "--model", "builtin"], "--model is for the check model, which --check leaves out"),
+        (["--check", "labels", "--model", "base"], "--model is for the check model, which --check leaves out"),
         (["--model", "none.onnx"], "none.onnx: no such model file"),
         (["--embedder", "none.onnx"], "none.onnx: no such model file"),
     ],
