@@ -22,6 +22,7 @@ from agelens.train.dataset import CropDataset
 __all__ = ["ANSWERS", "add_answers"]
 
 ANSWERS: Final = "teachers.npz"
+DOUBT: Final = 1e-6  # of each year, that teachers are never without
 Values = npt.NDArray[np.float32]
 
 
@@ -33,6 +34,8 @@ def add_answers(
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Ask the teachers about each face of a training split, and put their mean answers into its labels.
+
+    Of a face whose band is known their answer counts within the band: they only say where in it the age lies.
 
     Args:
         train_set: the faces; gets the labels ``taught_age`` and ``taught_gender``.
@@ -77,8 +80,16 @@ def _ask(
         if bundle.card.genders:
             gender += said.gender_probs
             telling += 1
-    age /= age.sum(axis=1, keepdims=True)
+    age = _within_bands(age / age.sum(axis=1, keepdims=True), train_set)
     return age.astype(np.float32), (gender / max(1, telling)).astype(np.float32)
+
+
+def _within_bands(age: npt.NDArray[np.float64], train_set: CropDataset) -> npt.NDArray[np.float64]:
+    labels, axis = train_set.labels, ages.axis()
+    low, high = labels["low"][:, None], labels["high"][:, None]
+    outside = np.isnan(labels["age"])[:, None] & ((axis < low) | (axis > high))
+    inside = np.where(outside, 0, age + DOUBT)  # a band that the teachers rule out is taken whole
+    return np.asarray(inside / inside.sum(axis=1, keepdims=True))
 
 
 def _fingerprint(train_set: CropDataset, teachers: Sequence[Path]) -> str:
