@@ -33,7 +33,7 @@ EXPORTED = sorted({_of_another_network(recipe): recipe for recipe in reversed(RE
 
 @pytest.fixture(scope="session")
 def trained(
-    manifest: Manifest, bands: Manifest, tmp_path_factory: pytest.TempPathFactory
+    manifest: Manifest, bands: Manifest, bundle_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Path], tuple[Path, TrainConfig]]:
     """The run of a recipe, trained once with timm's smallest ResNet, and its configuration."""
     runs = tmp_path_factory.mktemp("recipes")
@@ -46,8 +46,9 @@ def trained(
             backbone__name="test_resnet",
             backbone__weights=None,
             backbone__pretrained=False,
+            distill=None if config.distill is None else {"teachers": [str(bundle_path)]},
             input__size=32,
-            data__manifest=str((bands if recipe.stem.endswith("-bands") else manifest).folder),
+            data__manifest=str((bands if config.checkpoint.metric == "val_band" else manifest).folder),
             data__batch_size=8,
             data__workers=0,
             optim__epochs=freed + 1 if freed else 2,
