@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from agelens.bundle import Bundle
 from agelens.data.decades import DECADES, decade_of
 from agelens.data.manifest import read_manifest
+from agelens.evaluate.bootstrap import mean_interval
 from agelens.evaluate.evaluation import Predictions, predict_split
 from agelens.files import write_text
 from agelens.train.config import read_config
@@ -34,8 +34,6 @@ HERE = Path(__file__).parent
 RECORD = HERE / "search.json"
 PAGE = HERE.parent / "docs" / "model-search.md"
 MARKS = ("<!-- rows -->", "<!-- end of rows -->")
-RESAMPLES = 2000
-LEVEL = 0.95
 TIMED = 200
 
 Row = dict[str, Any]
@@ -54,7 +52,7 @@ def measured(bundle: Bundle, manifest: Path) -> Row:
         "mae": _mean(errors[exact]),
         "mae_60": _mean(errors[exact & (true >= 60)]),
         "mae_0_9": _mean(errors[exact & (true < 10)]),
-        "decades": {name: _mean(errors[exact & (decades == place)])[0] for place, name in enumerate(DECADES)},
+        "decades": {name: _mean(errors[exact & (decades == place)]) for place, name in enumerate(DECADES)},
         "gender_10": _mean((found.gender == found.rows["gender"].to_numpy())[adult].astype(float)),
         "bands": _mean(right_bands(found)),
     }
@@ -71,12 +69,11 @@ def right_bands(found: Predictions) -> Values:
 
 
 def _mean(values: Values) -> tuple[float, float, float] | None:
-    """Mean and the ends of its bootstrap interval (Efron's percentiles); None of nothing."""
+    """Mean and the ends of its bootstrap interval; None of nothing."""
     if not len(values):
         return None
-    chosen = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    ends = np.quantile(values[chosen].mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return tuple(round(float(one), 4) for one in (values.mean(), *ends))  # type: ignore[return-value]  # three of them
+    low, high = mean_interval(values)
+    return round(float(values.mean()), 4), round(low, 4), round(high, 4)
 
 
 def milliseconds(path: Path) -> float:
@@ -168,5 +165,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    pd.options.mode.copy_on_write = True
     main()

@@ -31,7 +31,7 @@ BUILTIN: Final[Mapping[str, Path]] = {name: ASSETS / f"agelens-{name}.onnx" for 
 DEFAULT: Final = "base"
 CARD_KEY: Final = "agelens.card"
 FORMAT: Final = 1
-BATCH: Final = 64  # faces at once: the network needs memory in proportion
+BATCH: Final = 64  # pictures at once: the network needs memory in proportion
 
 
 class Output(NamedTuple):
@@ -166,18 +166,16 @@ class Bundle:
             raise ValueError(f"crops are {crops.dtype} {crops.shape}; wanted uint8 (N, {size}, {size}, 3)")
         if len(crops) == 0:
             return Output(np.zeros((0, NUM_BINS), np.float32), np.zeros((0, len(self.card.genders)), np.float32))
-        parts = [self._run_part(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
+        step = BATCH // 2 if self.card.flip else BATCH
+        parts = [self._run_part(crops[start : start + step]) for start in range(0, len(crops), step)]
         return Output(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _run_part(self, crops: npt.NDArray[np.uint8]) -> Output:
         if not self.card.flip:
             return self._run_once(crops)
-        plain = self._run_once(crops)
-        mirrored = self._run_once(np.ascontiguousarray(crops[:, :, ::-1]))
-        half = np.float32(0.5)
-        return Output(
-            (plain.age_probs + mirrored.age_probs) * half, (plain.gender_probs + mirrored.gender_probs) * half
-        )
+        both = self._run_once(np.concatenate([crops, crops[:, :, ::-1]]))  # in one go: faster than twice
+        half, faces = np.float32(0.5), len(crops)
+        return Output(*((probs[:faces] + probs[faces:]) * half for probs in both))
 
     def _run_once(self, crops: npt.NDArray[np.uint8]) -> Output:
         try:
