@@ -96,7 +96,7 @@ def _for_our_pixels(kernel: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Ten
     return kernel * 127.5, bias + (kernel * shift).sum((1, 2, 3))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def unfold_norms(backbone: nn.Module, batches: Iterator[torch.Tensor]) -> None:
     """Have each norm hold the mean and spread of what comes to it, and undo them: the same answers, fit to train."""
     norms = [one for one in backbone.modules() if isinstance(one, nn.BatchNorm2d)]
