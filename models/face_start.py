@@ -103,8 +103,8 @@ def unfold_norms(backbone: nn.Module, batches: Iterator[torch.Tensor]) -> None:
     sums: dict[nn.Module, list[torch.Tensor]] = {norm: [] for norm in norms}
 
     def note(norm: nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        pixels = inputs[0].double().transpose(0, 1).flatten(1)
-        sums[norm].append(torch.stack([pixels.mean(1), pixels.square().mean(1)]))
+        moments = inputs[0].mean((0, 2, 3)), inputs[0].square().mean((0, 2, 3))
+        sums[norm].append(torch.stack(moments).double())
 
     hooks = [norm.register_forward_pre_hook(note) for norm in norms]
     for batch in batches:
@@ -119,34 +119,51 @@ def unfold_norms(backbone: nn.Module, batches: Iterator[torch.Tensor]) -> None:
         norm.bias = nn.Parameter(norm.bias + mean, requires_grad=False)
 
 
-def crops(folder: Path) -> Iterator[torch.Tensor]:
-    """Faces of the training split, (64, 3, SIZE, SIZE) of -1…1."""
+def crops(folder: Path, split: str) -> CropDataset:
+    """Faces of a split, ``FACES`` of them at most, as the network was learnt on."""
     manifest = read_manifest(folder)
     wanted = CropSpec(SIZE, 0.0, manifest.crop.template)
-    faces = CropDataset(manifest, "train", plain_transform(manifest.crop, wanted), faces=FACES)
+    return CropDataset(manifest, split, plain_transform(manifest.crop, wanted), faces=FACES)
+
+
+def pixels(faces: CropDataset) -> Iterator[torch.Tensor]:
+    """The faces in batches, (64, 3, SIZE, SIZE) of -1…1."""
     for start in range(0, len(faces), 64):
         some = [faces[0, place]["crop"] for place in range(start, min(start + 64, len(faces)))]
         yield torch.stack(some).float() / 127.5 - 1
 
 
+@torch.no_grad()
+def own_error(backbone: nn.Module, tensors: Tensors, faces: CropDataset) -> float:
+    """Mean absolute error, in years, of the ages that the network tells by its own last layers, before any training."""
+    features = torch.cat([backbone(batch) for batch in pixels(faces)]).numpy()
+    hidden = np.maximum(features @ tensors["feats/kernel"] + tensors["feats/bias"], 0)
+    raw = hidden @ tensors["age_pred/kernel"] + tensors["age_pred/bias"]
+    shares = np.exp(raw - raw.max(axis=1, keepdims=True))
+    ages = (shares / shares.sum(axis=1, keepdims=True)) @ np.arange(1, raw.shape[1] + 1)
+    return float(np.abs(ages - faces.labels["age"]).mean())
+
+
 def main() -> None:
-    """Convert, and say how far the answers moved."""
+    """Convert, and say how far the answers moved and how good they are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("crops", type=Path)
     parser.add_argument("out", type=Path)
     arguments: Any = parser.parse_args()
-    backbone = folded_backbone(read_tensors(arguments.model))
-    sample = next(crops(arguments.crops))
-    with torch.inference_mode():
+    tensors = read_tensors(arguments.model)
+    backbone = folded_backbone(tensors)
+    train, val = (crops(arguments.crops, split) for split in ("train", "val"))
+    sample = next(pixels(train))
+    with torch.no_grad():
         before = backbone(sample)
-    unfold_norms(backbone, crops(arguments.crops))
-    with torch.inference_mode():
+        unfold_norms(backbone, pixels(train))
         moved = (backbone(sample) - before).abs().max() / before.abs().max()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(arguments.out) as temporary:
         save_file({name: one.contiguous() for name, one in backbone.state_dict().items()}, temporary)
     print(f"wrote {arguments.out}: {len(LAYERS)} layers for timm's {BACKBONE}; features moved by at most {moved:.1e}")
+    print(f"its own ages are off by {own_error(backbone, tensors, val):.2f} years on {len(val):,} validation faces")
 
 
 if __name__ == "__main__":
