@@ -92,8 +92,12 @@ def test_answers_are_kept_until_faces_or_teachers_are_others(
     assert _kept(again)[0].shape == (len(again), ages.NUM_BINS)
     make_ready(changed(taught, data__faces=5), kept, lambda done, total: asked.append(done))
     assert len(asked) > first
-    kept.write_bytes(b"cut off")
-    make_ready(taught, kept, lambda done, total: asked.append(done))
+    whole = kept.read_bytes()
+    for broken in (b"no numbers", whole[: len(whole) // 2], whole[:-40], whole[:300] + b"?" * 64 + whole[364:]):
+        before = len(asked)
+        kept.write_bytes(broken)
+        make_ready(taught, kept, lambda done, total: asked.append(done))
+        assert len(asked) > before
     with np.load(kept, allow_pickle=False) as file:
         assert set(file) == {"asked", "age", "gender"}
 
@@ -175,6 +179,8 @@ def test_a_teacher_that_wants_more_around_the_face_is_refused(
 
 def test_one_teacher_needs_no_list(tmp_path: Path, taught: TrainConfig) -> None:
     write_config(taught, tmp_path / "config.yaml")
-    got = read_config(tmp_path / "config.yaml", {"distill.teachers": "a.onnx"})
-    assert got.distill is not None
-    assert got.distill.teachers == (Path("a.onnx"),)
+    write_config(changed(taught, distill=None), tmp_path / "alone.yaml")
+    for name in ("config.yaml", "alone.yaml"):
+        got = read_config(tmp_path / name, {"distill.teachers": "a.onnx"})
+        assert got.distill is not None
+        assert got.distill.teachers == (Path("a.onnx"),)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -99,9 +101,9 @@ def _fingerprint(train_set: CropDataset, teachers: Sequence[Path]) -> str:
 
 def _read(path: Path, asked: str) -> tuple[Values, Values] | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return (file["age"], file["gender"]) if str(file["asked"]) == asked else None
-    except (OSError, ValueError, KeyError, EOFError):  # none yet, or cut off
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            return (kept["age"], kept["gender"]) if str(kept["asked"]) == asked else None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # none yet, or cut off
         return None
 
 
