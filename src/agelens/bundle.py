@@ -27,7 +27,7 @@ __all__ = ["BUILTIN", "CARD_KEY", "DEFAULT", "FORMAT", "Bundle", "Card", "Output
 
 ASSETS: Final = Path(__file__).parent / "assets"
 # The models that come with agelens, by their names.
-BUILTIN: Final[Mapping[str, Path]] = {name: ASSETS / f"agelens-{name}.onnx" for name in ("base",)}
+BUILTIN: Final[Mapping[str, Path]] = {name: ASSETS / f"agelens-{name}.onnx" for name in ("base", "lite", "open")}
 DEFAULT: Final = "base"
 CARD_KEY: Final = "agelens.card"
 FORMAT: Final = 1
