@@ -23,7 +23,9 @@ from agelens.faces.align import CropSpec
 
 EACH = 6
 CLEAN = 60  # of each split
-VAL_NAMES = Path(__file__).with_name("utkface-val.txt")  # the built-in model did not learn these
+VAL_NAMES = Path(__file__).with_name("utkface-val.txt")  # the built-in models did not learn these
+# Copies are made of faces outside an earlier validation part, so that counts stay comparable from model to model.
+FORMER_VAL_NAMES = Path(__file__).with_name("planting-val.txt")
 GENDERS = ("male", "female")
 HEAD = ("path", "age", "gender", "subject", "split")
 
@@ -105,9 +107,11 @@ def faces(utkface: Path) -> tuple[Iterator[Face], Iterator[Face]]:
         labels = file.name.split("_")
         if len(labels) == 4 and labels[1] in "01" and 18 <= int(labels[0]) <= 75:
             found.append(Face(file, int(labels[0]), GENDERS[int(labels[1])]))
-    learnt = [face for face in found if face.file.name not in names]
-    unseen = [face for face in found if face.file.name in names]
-    return iter(learnt[:: len(learnt) // 400]), iter(unseen[:: len(unseen) // 150])
+    former = set(FORMER_VAL_NAMES.read_text(encoding="utf-8").split())
+    learnt = [face for face in found if face.file.name not in former]
+    learnt = learnt[:: len(learnt) // 400]
+    unseen = [face for face in found if face.file.name in names and face not in learnt]
+    return iter(learnt), iter(unseen[:: len(unseen) // 150])
 
 
 def plant_copies(garden: Garden, learnt: Iterator[Face]) -> None:

@@ -41,4 +41,4 @@ def test_two_processes_leave_one_whole_run(
     said = done.stderr.splitlines()
     assert sum(line.startswith("epoch 1, ") for line in said) == 1  # one process speaks
     assert said.count("test_resnet: random weights") == 1
-    assert done.stdout.split()[:2] == ["age", "faces"]
+    assert done.stdout.split()[:2] == ["group", "faces"]
