@@ -22,7 +22,7 @@ def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_the_default_is_listed_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert next(iter(BUILTIN)) == DEFAULT
     head, *lines = [line.split() for line in _run(capsys).splitlines() if line.strip(" ─")]
-    assert head == ["model", "MB", "input", "MAE", "gender", "terms"]
+    assert head == ["model", "MB", "input", "MAE", "in", "band", "terms"]
     assert [line[0] for line in lines] == list(BUILTIN)
     for line, path in zip(lines, BUILTIN.values(), strict=True):
         assert float(line[1]) == pytest.approx(path.stat().st_size / 1e6, abs=0.06)

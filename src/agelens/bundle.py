@@ -23,7 +23,18 @@ from agelens.errors import BundleError
 from agelens.faces.align import CropSpec
 from agelens.sessions import brief, open_session
 
-__all__ = ["BUILTIN", "CARD_KEY", "DEFAULT", "FORMAT", "Bundle", "Card", "Output", "dump_card", "parse_card"]
+__all__ = [
+    "BUILTIN",
+    "CARD_KEY",
+    "DEFAULT",
+    "FORMAT",
+    "Bundle",
+    "Card",
+    "Output",
+    "dump_card",
+    "model_file",
+    "parse_card",
+]
 
 ASSETS: Final = Path(__file__).parent / "assets"
 # The models that come with agelens, by their names.
@@ -87,6 +98,11 @@ class Card:
         raise ValueError(f"no interval at level {level}; this bundle has: {', '.join(self.interval_masses)}")
 
 
+def model_file(model: str | Path) -> Path:
+    """The file of a built-in model by its name, or the path of a bundle as it is."""
+    return BUILTIN.get(str(model), Path(model))
+
+
 def dump_card(card: Card) -> str:
     """A card as the JSON that stands in a bundle."""
     return json.dumps({"format": FORMAT, **card.to_dict()}, indent=1)
@@ -139,7 +155,7 @@ class Bundle:
             BundleError: the file is missing, damaged, no bundle of agelens, or its network is not what a bundle's
                 must be.
         """
-        file = BUILTIN.get(str(model), Path(model))
+        file = model_file(model)
         session = open_session(file, threads)
         text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:

@@ -101,15 +101,16 @@ def export(
         interval_masses={str(level): level for level in LEVELS},
         terms=terms or _terms(trained.datasets),
     )
-    whole = _to_onnx(network, card.crop.size)
-    model = compressed(whole, config.bits)
+    model = _to_onnx(network, card.crop.size)
     with atomic_path(out) as temporary:
-        _write(whole, card, temporary)
-        exact = Bundle.load(temporary)
-        _check_parity(network, exact, manifest)
         _write(model, card, temporary)
         bundle = Bundle.load(temporary)
-        _check_rounding(exact, bundle, manifest)
+        _check_parity(network, bundle, manifest)
+        if config.bits < 32:
+            exact, model = bundle, compressed(model, config.bits)
+            _write(model, card, temporary)
+            bundle = Bundle.load(temporary)
+            _check_rounding(exact, bundle, manifest)
         predictions = predict_split(bundle, manifest, "val", progress=progress)
         card = _calibrated(card, predictions, trained)
         _write(model, card, temporary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,14 +22,25 @@ from agelens.train.dataset import Batch
 from agelens.train.heads import build_head
 from agelens.train.network import Logits
 from agelens.train.objective import total_loss
-from agelens.train.ready import make_ready
+from agelens.train.ready import Ready, make_ready
 from agelens.train.run import load_trained, train
+from agelens.train.teaching import add_answers
 
 
 @pytest.fixture
 def taught(tiny_config: TrainConfig, bundle_path: Path) -> TrainConfig:
     """A training that learns from a bundle too."""
     return changed(tiny_config, distill={"teachers": [str(bundle_path)]})
+
+
+def _asked(
+    config: TrainConfig, kept: Path | None = None, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Ready:
+    """What a training starts from, its teachers asked."""
+    ready = make_ready(config)
+    assert config.distill is not None
+    add_answers(ready.train_set, ready.manifest, config.distill.teachers, kept, progress)
+    return ready
 
 
 def _kept(train_set: object) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +51,7 @@ def _kept(train_set: object) -> tuple[np.ndarray, np.ndarray]:
 def test_answers_are_the_teachers_own_in_the_order_of_the_faces(
     taught: TrainConfig, bundle_path: Path, manifest: Manifest
 ) -> None:
-    train_set = make_ready(taught).train_set
+    train_set = _asked(taught).train_set
     said = predict_split(Bundle.load(bundle_path), manifest, "train")
     age, gender = _kept(train_set)
     assert age == pytest.approx(said.age_probs, abs=1e-5)
@@ -53,7 +65,7 @@ def test_answers_of_several_teachers_are_averaged(
 ) -> None:
     both = changed(taught, distill={"teachers": [str(bundle_path), str(genderless_bundle)]})
     alone = [changed(taught, distill={"teachers": str(one)}) for one in (bundle_path, genderless_bundle)]
-    (age, gender), (first, told), (second, untold) = (_kept(make_ready(one).train_set) for one in (both, *alone))
+    (age, gender), (first, told), (second, untold) = (_kept(_asked(one).train_set) for one in (both, *alone))
     assert age == pytest.approx((first + second) / 2, abs=1e-5)
     assert gender == pytest.approx(told, abs=1e-6)  # of those that tell one
     assert not untold.any()
@@ -63,7 +75,7 @@ def test_of_a_band_the_teachers_say_where_in_it_the_age_lies(
     taught: TrainConfig, bundle_path: Path, bands: Manifest
 ) -> None:
     config = changed(taught, data__manifest=str(bands.folder), checkpoint__metric="val_band")
-    train_set = make_ready(config).train_set
+    train_set = _asked(config).train_set
     said = predict_split(Bundle.load(bundle_path), bands, "train").age_probs
     age, _ = _kept(train_set)
     for got, whole, low, high in zip(age, said, train_set.labels["low"], train_set.labels["high"], strict=True):
@@ -73,8 +85,8 @@ def test_of_a_band_the_teachers_say_where_in_it_the_age_lies(
 
 
 def test_few_faces_are_asked_about_alone(taught: TrainConfig, manifest: Manifest) -> None:
-    few = make_ready(changed(taught, data__faces=5)).train_set
-    every = make_ready(taught).train_set
+    few = _asked(changed(taught, data__faces=5)).train_set
+    every = _asked(taught).train_set
     places = [every.rows.index.get_loc(index) for index in few.rows.index]
     assert _kept(few)[0] == pytest.approx(_kept(every)[0][places], abs=1e-5)
 
@@ -84,19 +96,19 @@ def test_answers_are_kept_until_faces_or_teachers_are_others(
 ) -> None:
     kept = tmp_path / "teachers.npz"
     asked: list[int] = []
-    make_ready(taught, kept, lambda done, total: asked.append(done))
+    _asked(taught, kept, lambda done, total: asked.append(done))
     first = len(asked)
     assert first > 0
-    again = make_ready(taught, kept, lambda done, total: asked.append(done)).train_set
+    again = _asked(taught, kept, lambda done, total: asked.append(done)).train_set
     assert len(asked) == first
     assert _kept(again)[0].shape == (len(again), ages.NUM_BINS)
-    make_ready(changed(taught, data__faces=5), kept, lambda done, total: asked.append(done))
+    _asked(changed(taught, data__faces=5), kept, lambda done, total: asked.append(done))
     assert len(asked) > first
     whole = kept.read_bytes()
     for broken in (b"no numbers", whole[: len(whole) // 2], whole[:-40], whole[:300] + b"?" * 64 + whole[364:]):
         before = len(asked)
         kept.write_bytes(broken)
-        make_ready(taught, kept, lambda done, total: asked.append(done))
+        _asked(taught, kept, lambda done, total: asked.append(done))
         assert len(asked) > before
     with np.load(kept, allow_pickle=False) as file:
         assert set(file) == {"asked", "age", "gender"}
@@ -132,7 +144,7 @@ def test_a_network_comes_to_say_what_its_teacher_says(
     far = []
     for weight in (1e-6, 50.0):
         config = changed(taught, distill__weight=weight, optim__epochs=12, optim__ema_decay=0.0, gender=None)
-        ready = make_ready(config)
+        ready = _asked(config)
         train(config, tmp_path / str(weight), progress=False)
         network = load_trained(tmp_path / str(weight)).network
         crops = torch.stack([ready.train_set[0, place]["crop"] for place in range(len(ready.train_set))])

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import pandas as pd
 from cyclopts import Parameter
 
-from agelens.bundle import Bundle
+from agelens.bundle import Bundle, model_file
 from agelens.cli.console import note, print_json, print_table, progress_bar
 from agelens.data.manifest import read_manifest
 from agelens.data.moving import check_not_input, input_files
@@ -77,7 +77,7 @@ def evaluate(
         make_folder(report)
     table = read_manifest(manifest)
     if out is not None:
-        check_not_input(out, [bundle, *input_files(manifest, table)])
+        check_not_input(out, [model_file(bundle), *input_files(manifest, table)])
     with progress_bar("evaluating") as advance:
         predictions = predict_split(model, table, split, progress=advance)
     measured = figures(predictions, LEVEL, mass)
@@ -97,24 +97,21 @@ def evaluate(
 
 def show_figures(measured: dict[str, Any]) -> None:
     """The figures of all faces and of each group as a table on stdout, without those that are not known."""
-    groups = [("all", measured["all"]), *measured["decades"].items()]
-    groups += [one for named in measured["groups"].values() for one in named.items()]
-    known = {name: heading for name, heading in FIGURES.items() if _value(measured["all"], name) is not None}
+    named = [{"all": measured["all"]}, measured["decades"], *measured["groups"].values()]
+    groups = [(name, _flat(group)) for one in named for name, group in one.items()]
+    known = {name: heading for name, heading in FIGURES.items() if groups[0][1][name] is not None}
     columns = {"group": "left", "faces": "right"} | dict.fromkeys(known.values(), "right")
     print_table(columns, [[name, str(group["faces"]), *_cells(group, list(known))] for name, group in groups])
 
 
-def _cells(group: dict[str, Any], names: list[str]) -> list[str]:
-    values = {name: _value(group, name) for name in names}
-    return ["" if one is None else format(one, FORMATS.get(name, ".1%")) for name, one in values.items()]
-
-
-def _value(group: dict[str, Any], name: str) -> float | str | None:
-    if name != OFF:
-        value: float | None = group.get(name)
-        return value
+def _flat(group: dict[str, Any]) -> dict[str, Any]:
+    """Figures with the interval of the mean error as a cell."""
     ends = group["uncertainty"].get("mae")
-    return None if ends is None else "{:.2f}–{:.2f}".format(*ends)
+    return group | {OFF: None if ends is None else "{:.2f}–{:.2f}".format(*ends)}
+
+
+def _cells(group: dict[str, Any], names: list[str]) -> list[str]:
+    return ["" if group[name] is None else format(group[name], FORMATS.get(name, ".1%")) for name in names]
 
 
 def _show_faces(faces: pd.DataFrame, json_lines: bool) -> None:

@@ -16,8 +16,9 @@ def models(*, json_lines: Annotated[bool, Parameter("--json", negative="")] = Fa
     """List the models that come with agelens: sizes, figures and terms.
 
     The first is used where none is named; predict, evaluate and audit take the others by --model NAME, Python by
-    AgeEstimator.load(NAME). The mean error and the share of genders are those of the card, on faces that the model was
-    not trained on; the model cards say more.
+    AgeEstimator.load(NAME). Figures are those of the card, on faces that the model was not trained on: the mean error
+    in years or, of a model that learnt from age bands alone, the share of answers within them. The model cards say
+    more.
 
     Example:  agelens models --json
 
@@ -33,17 +34,17 @@ def models(*, json_lines: Annotated[bool, Parameter("--json", negative="")] = Fa
                 {"model": name, "path": str(BUILTIN[name]), "bytes": BUILTIN[name].stat().st_size, **card.to_dict()}
             )
         return
-    columns = {"model": "left", "MB": "right", "input": "right", "MAE": "right", "gender": "right", "terms": "left"}
+    columns = {"model": "left", "MB": "right", "input": "right", "MAE": "right", "in band": "right", "terms": "left"}
     print_table(columns, [[name, *_cells(name, card.to_dict())] for name, card in cards.items()], whole=True)
 
 
 def _cells(name: str, card: dict[str, Any]) -> list[str]:
     measured = card["figures"].get("val", {}).get("all", {})
-    mae, gender = measured.get("mae"), measured.get("gender_accuracy")
+    mae, band = measured.get("mae"), measured.get("band_accuracy")
     return [
         f"{BUILTIN[name].stat().st_size / 1e6:.1f}",
         f"{card['crop']['size']} px",
         "" if mae is None else f"{mae:.2f}",
-        "" if gender is None else f"{gender:.1%}",
+        "" if band is None else f"{band:.1%}",
         card["terms"],
     ]

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from agelens.bundle import DEFAULT
+from agelens.bundle import DEFAULT, model_file
 from agelens.cli.console import complain, note, print_table, progress_bar
 from agelens.cli.copies import SUFFIX, copy_targets, write_copy
 from agelens.errors import AgelensError, ConfigError, ImageError, OutputError
@@ -61,7 +61,7 @@ def predict(
     """
     estimator = _estimator(model, level)
     sources, photos = _expand(paths, skip_copies=annotate is not None)
-    _check_outputs(csv_file, annotate, [*sources, model])
+    _check_outputs(csv_file, annotate, [*sources, model_file(model)])
     targets = {} if annotate is None else copy_targets(sources, annotate)
     for photo in photos:
         _report(photo, json_lines)

@@ -22,6 +22,7 @@ from agelens.train.config import TrainConfig, changed, read_config
 from agelens.train.lr_finder import find_lr, write_sweep
 from agelens.train.run import BUNDLE, CONFIG, REPORT, leads, refuse_another_run
 from agelens.train.run import train as train_run
+from agelens.train.teaching import ANSWERS
 
 __all__ = ["train"]
 
@@ -99,7 +100,7 @@ def _with_found_rate(settings: TrainConfig, run: Path, resume: bool) -> TrainCon
         raise ConfigError("--find-lr works in one process; sweep first by agelens find-lr, then give its --optim.lr")
     refuse_another_run(run)
     with progress_bar("sweeping the learning rate") as advance:
-        sweep = find_lr(settings, progress=advance)
+        sweep = find_lr(settings, answers=run / ANSWERS, progress=advance)
     write_sweep(sweep, run)
     note(f"learning rate {sweep.suggestion:.2g} found; the sweep is drawn in {run / 'lr.png'}")
     return changed(settings, optim__lr=sweep.suggestion)

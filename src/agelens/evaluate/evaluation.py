@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ __all__ = ["Predictions", "figures", "predict_rows", "predict_split", "read_crop
 Values = npt.NDArray[Any]
 BATCH: Final = 64
 KINDS: Final = ("gender", "race", "dataset")  # of groups, by their columns
+SHARES: Final = ("gender_accuracy", "band_accuracy")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,36 +127,64 @@ def figures(predictions: Predictions, level: float, mass: float) -> dict[str, An
         mass: the central mass that they hold, see ``evaluate.intervals``.
     """
     rows = predictions.rows
-    decades = np.array(DECADES)[decade_of(middle_age(rows))]
-    groups = {kind: _groups(predictions, rows[kind].to_numpy(dtype=object), mass) for kind in KINDS}
+    answers = _Answers(
+        rows,
+        predictions.age,
+        predictions.true_age,
+        predictions.gender if predictions.genders else None,
+        ages.interval(predictions.age_probs, mass),
+    )
+    decades = decade_of(middle_age(rows))
+    groups = {kind: _groups(answers, rows[kind].to_numpy(dtype=object)) for kind in KINDS}
     return {
         "level": level,
-        "all": _group_figures(predictions, np.ones(len(rows), dtype=bool), mass),
-        "decades": dict(sorted(_groups(predictions, decades, mass).items(), key=lambda one: DECADES.index(one[0]))),
+        "all": _group_figures(answers),
+        "decades": {DECADES[one]: _group_figures(answers.of(decades == one)) for one in np.unique(decades)},
         "groups": {kind: named for kind, named in groups.items() if len(named) > 1},
     }
 
 
-def _groups(predictions: Predictions, labels: Values, mass: float) -> dict[str, Any]:
+class _Answers(NamedTuple):
+    """Labels of N faces and what was said of them; ``gender`` is None of a model that tells none."""
+
+    rows: pd.DataFrame
+    age: Values
+    true: Values
+    gender: Values | None
+    intervals: Values
+
+    def of(self, chosen: npt.NDArray[np.bool_]) -> _Answers:
+        """Those of some faces, (N,) of booleans."""
+        return _Answers(
+            self.rows[chosen],
+            self.age[chosen],
+            self.true[chosen],
+            None if self.gender is None else self.gender[chosen],
+            self.intervals[chosen],
+        )
+
+
+def _groups(answers: _Answers, labels: Values) -> dict[str, Any]:
     names = sorted({str(label) for label in labels[pd.notna(labels)]})
-    return {name: _group_figures(predictions, labels == name, mass) for name in names}
+    return {name: _group_figures(answers.of(labels == name)) for name in names}
 
 
-def _group_figures(predictions: Predictions, chosen: npt.NDArray[np.bool_], mass: float) -> dict[str, Any]:
-    rows, age, true = predictions.rows[chosen], predictions.age[chosen], predictions.true_age[chosen]
-    labels = rows["gender"].to_numpy(dtype=object)
-    known = pd.notna(labels) & bool(predictions.genders)
-    gendered = predictions.gender[chosen][known] == labels[known]
-    exact = ~np.isnan(true)
-    inside = _in_band(age[~exact], rows[~exact])
-    intervals = ages.interval(predictions.age_probs[chosen], mass)
-    means = {"mae": np.abs(age - true)[exact], "gender_accuracy": gendered, "band_accuracy": inside}
+def _group_figures(answers: _Answers) -> dict[str, Any]:
+    labels = answers.rows["gender"].to_numpy(dtype=object)
+    known = pd.notna(labels) & (answers.gender is not None)
+    gendered = np.zeros(0) if answers.gender is None else (answers.gender == labels)[known]
+    exact = ~np.isnan(answers.true)
+    known_age, banded = answers.of(exact), answers.of(~exact)
+    means = {
+        "mae": np.abs(known_age.age - known_age.true),
+        "gender_accuracy": gendered,
+        "band_accuracy": _in_band(banded.age, banded.rows),
+    }
     return {
-        "faces": int(chosen.sum()),
-        **_age_figures(age[exact], true[exact], intervals[exact]),
-        "gender_accuracy": float(gendered.mean()) if len(gendered) else None,
-        "band_accuracy": float(inside.mean()) if len(inside) else None,
-        "interval_width": float(np.diff(intervals, axis=1).mean()),
+        "faces": len(answers.rows),
+        **_age_figures(known_age.age, known_age.true, known_age.intervals),
+        **{name: float(means[name].mean()) if len(means[name]) else None for name in SHARES},
+        "interval_width": float(np.diff(answers.intervals, axis=1).mean()),
         "uncertainty": {name: list(mean_interval(values)) for name, values in means.items() if len(values)},
     }
 

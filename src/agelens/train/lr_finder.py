@@ -27,6 +27,7 @@ from agelens.train.module import build_optimizer
 from agelens.train.network import AgeNetwork
 from agelens.train.objective import total_loss
 from agelens.train.ready import make_ready
+from agelens.train.teaching import add_answers
 from agelens.train.trainer import precision
 
 __all__ = ["Sweep", "find_lr", "suggest", "write_sweep"]
@@ -54,14 +55,20 @@ class Sweep:
 
 
 def find_lr(
-    config: TrainConfig, *, steps: int = 200, progress: Callable[[int, int], None] = lambda done, total: None
+    config: TrainConfig,
+    *,
+    steps: int = 200,
+    answers: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Sweep:
     """Train a throw-away network on the training split while the rate grows from 1e-10 to 10.
 
     Args:
         config: of the training that the rate is for.
         steps: of the sweep, 20 or more.
-        progress: called with the number of steps done and their total.
+        answers: a file that keeps what teachers say, for the training; None to keep nothing.
+        progress: called with the number of steps done and their total; before that with the faces that teachers have
+            seen and theirs.
 
     Raises:
         ConfigError: the configuration does not fit, or the loss fell at no rate.
@@ -70,6 +77,8 @@ def find_lr(
     if steps < 20:
         raise ConfigError(f"a sweep of {steps} steps tells nothing; wanted 20 or more")
     ready = make_ready(config)
+    if config.distill is not None:
+        add_answers(ready.train_set, ready.manifest, config.distill.teachers, answers, progress)
     network = ready.network.to("cuda" if torch.cuda.is_available() and config.trainer.accelerator != "cpu" else "cpu")
     set_trainable(network, 0 if config.finetune.freeze == "backbone" else len(stages(network.backbone)))
     batches = ShuffledBatches(len(ready.train_set), config.data.batch_size, config.seed)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import lightning
 import numpy as np
@@ -17,7 +15,7 @@ from agelens.train.config import TrainConfig
 from agelens.train.dataset import CropDataset
 from agelens.train.heads import HEADS
 from agelens.train.network import AgeNetwork, build_network, load_start
-from agelens.train.teaching import add_answers
+from agelens.train.teaching import check_teachers
 from agelens.train.transforms import PRESETS, plain_transform, train_transform
 
 __all__ = ["Ready", "fitting_crop", "make_ready"]
@@ -28,29 +26,22 @@ class Ready:
     """What a training starts from, all of it known to fit together.
 
     Attributes:
+        manifest: where the faces come from.
         network: with the weights that it starts from.
         train_set: its faces.
         val_set: those it is judged by.
         notes: what people may want to know, a line each.
     """
 
+    manifest: Manifest
     network: AgeNetwork
     train_set: CropDataset
     val_set: CropDataset
     notes: tuple[str, ...]
 
 
-def make_ready(
-    config: TrainConfig,
-    answers: Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Ready:
+def make_ready(config: TrainConfig) -> Ready:
     """Read the manifest, build the network and its data sets, and see that they fit.
-
-    Args:
-        config: what is wanted.
-        answers: where what teachers say is kept; None to keep none.
-        progress: called with the number of faces that teachers have seen, and their total.
 
     Raises:
         BundleError: a teacher is no bundle.
@@ -78,11 +69,11 @@ def make_ready(
     network.head.fit(train_set.middle_ages)
     matched = load_start(network, config)
     if config.distill is not None:
-        add_answers(train_set, manifest, config.distill.teachers, answers, progress)
+        check_teachers(config.distill.teachers, manifest)
     notes = [f"{config.backbone.name}: {'random weights' if matched is None else matched}"]
     if crop.size * (1 + 2 * manifest.crop.margin) > manifest.crop.size * (1 + 2 * crop.margin) * 1.01:
         notes.append(f"input.size {crop.size} enlarges stored crops of {manifest.crop.size} pixels")
-    return Ready(network, train_set, val_set, tuple(notes))
+    return Ready(manifest, network, train_set, val_set, tuple(notes))
 
 
 def fitting_crop(config: TrainConfig, manifest: Manifest) -> CropSpec:

@@ -29,7 +29,7 @@ from agelens.train.keeping import BEST, CONFIG, CURVES, LAST, METRICS, Keeper
 from agelens.train.module import AgeModule
 from agelens.train.network import AgeNetwork, build_network
 from agelens.train.ready import make_ready
-from agelens.train.teaching import ANSWERS
+from agelens.train.teaching import ANSWERS, add_answers
 from agelens.train.trainer import build_trainer
 
 __all__ = [
@@ -89,7 +89,7 @@ def train(
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is there already and no folder; choose another name")
     checkpoint = _checkpoint_to_resume(config, out, resume)
-    ready = make_ready(config, out / ANSWERS, asking)
+    ready = make_ready(config)
     for line in ready.notes if leads() else ():
         say(line)
     _check_disk(out, ready.network)
@@ -101,6 +101,8 @@ def train(
         if leads():
             make_folder(out)
             write_config(config, out / CONFIG)
+        if config.distill is not None:
+            add_answers(ready.train_set, ready.manifest, config.distill.teachers, out / ANSWERS, asking)
         feeding = Feeding(ready.train_set, ready.val_set, config.data, config.seed)
         try:
             trainer.fit(module, datamodule=feeding, ckpt_path=checkpoint, weights_only=True)

@@ -13,19 +13,38 @@ import numpy as np
 import numpy.typing as npt
 
 from agelens import ages
-from agelens.bundle import Bundle
+from agelens.bundle import Bundle, model_file
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest
-from agelens.errors import ConfigError
-from agelens.evaluate.evaluation import Predictions, predict_rows
+from agelens.errors import ConfigError, DataError
+from agelens.evaluate.evaluation import predict_rows
+from agelens.faces.align import recrop_matrix
 from agelens.files import atomic_path, make_folder
 from agelens.train.dataset import CropDataset
 
-__all__ = ["ANSWERS", "add_answers"]
+__all__ = ["ANSWERS", "add_answers", "check_teachers"]
 
 ANSWERS: Final = "teachers.npz"
 DOUBT: Final = 1e-6  # of each year, that teachers are never without
 Values = npt.NDArray[np.float32]
+
+
+def check_teachers(teachers: Sequence[Path], manifest: Manifest) -> None:
+    """See that each teacher can say something of a manifest's faces, before any work.
+
+    Raises:
+        BundleError: it is no bundle.
+        ConfigError: its genders are others than ours.
+        DataError: the crops do not fit it.
+    """
+    for path in teachers:
+        card = Bundle.load(path).card
+        if card.genders not in ((), GENDERS):
+            raise ConfigError(f"{path}: tells the genders {card.genders}; a teacher must tell {GENDERS}, or none")
+        try:
+            recrop_matrix(manifest.crop, card.crop)
+        except ValueError as error:
+            raise DataError(f"{path}: {error}; prepare the data set again for this teacher") from error
 
 
 def add_answers(
@@ -42,15 +61,14 @@ def add_answers(
     Args:
         train_set: the faces; gets the labels ``taught_age`` and ``taught_gender``.
         manifest: where they come from.
-        teachers: bundles.
+        teachers: bundles that ``check_teachers`` let through.
         kept: a file for the answers, which are not asked for again while the faces and the teachers are the same;
             None to keep none.
         progress: called with the number of faces that all teachers have seen so far, and their total.
 
     Raises:
-        BundleError: a teacher is no bundle.
-        ConfigError: its genders are others than ours.
-        DataError: the crops do not fit it.
+        DataError: a crop is missing or damaged.
+        OutputError: the answers cannot be kept.
     """
     asked = _fingerprint(train_set, teachers)
     found = None if kept is None else _read(kept, asked)
@@ -69,15 +87,11 @@ def _ask(
     telling = 0
     for number, path in enumerate(teachers):
         bundle = Bundle.load(path)
-        if bundle.card.genders not in ((), GENDERS):
-            raise ConfigError(
-                f"{path}: tells the genders {bundle.card.genders}; a teacher must tell {GENDERS}, or none"
-            )
 
         def passed_on(done: int, total: int, number: int = number) -> None:
             progress(number * total + done, len(teachers) * total)
 
-        said: Predictions = predict_rows(bundle, manifest, train_set.rows, progress=passed_on)
+        said = predict_rows(bundle, manifest, train_set.rows, progress=passed_on)
         age += said.age_probs
         if bundle.card.genders:
             gender += said.gender_probs
@@ -95,7 +109,7 @@ def _within_bands(age: npt.NDArray[np.float64], train_set: CropDataset) -> npt.N
 
 
 def _fingerprint(train_set: CropDataset, teachers: Sequence[Path]) -> str:
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "" for path in teachers]
+    digests = [hashlib.sha256(model_file(path).read_bytes()).hexdigest() for path in teachers]
     return hashlib.sha256("".join([train_set.fingerprint(), *digests]).encode()).hexdigest()
 
 
