@@ -40,3 +40,12 @@ def test_a_name_and_the_path_of_its_file_are_the_same_model() -> None:
     for name, path in BUILTIN.items():
         assert AgeEstimator.load(name).bundle.card == AgeEstimator.load(path).bundle.card
     assert AgeEstimator.load().bundle.card == AgeEstimator.load(Path(DEFAULT)).bundle.card
+
+
+def test_a_name_is_no_input_that_an_output_could_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    portrait = Path(__file__).parents[1] / "examples" / "eileen-collins.jpg"
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", str(portrait), "--csv", DEFAULT])
+    assert ended.value.code == 0
+    assert (tmp_path / DEFAULT).read_text().startswith("path,")

@@ -34,6 +34,13 @@ def test_the_same_seed_gives_the_same_ends_however_it_is_cut(monkeypatch: pytest
     assert mean_interval(values, seed=1) != once
 
 
+def test_a_large_sets_interval_is_what_resampling_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(5).exponential(5, bootstrap.LARGE)
+    fast = mean_interval(values)
+    monkeypatch.setattr(bootstrap, "LARGE", 10**9)
+    assert fast == pytest.approx(mean_interval(values), abs=0.01)
+
+
 def test_one_value_is_its_own_interval() -> None:
     assert mean_interval(np.array([True])) == (1.0, 1.0)
 

@@ -20,6 +20,7 @@ from agelens.evaluate.evaluation import predict_split
 from agelens.train.config import TrainConfig, changed, read_config, write_config
 from agelens.train.dataset import Batch
 from agelens.train.heads import build_head
+from agelens.train.lr_finder import find_lr
 from agelens.train.network import Logits
 from agelens.train.objective import total_loss
 from agelens.train.ready import Ready, make_ready
@@ -196,3 +197,35 @@ def test_one_teacher_needs_no_list(tmp_path: Path, taught: TrainConfig) -> None:
         got = read_config(tmp_path / name, {"distill.teachers": "a.onnx"})
         assert got.distill is not None
         assert got.distill.teachers == (Path("a.onnx"),)
+
+
+def test_a_built_in_model_teaches_by_its_name(taught: TrainConfig, manifest: Manifest) -> None:
+    config = changed(taught, distill={"teachers": ["lite"]})
+    age, _ = _kept(_asked(config).train_set)
+    assert age == pytest.approx(predict_split(Bundle.load("lite"), manifest, "train").age_probs, abs=1e-4)
+
+
+def test_a_teacher_of_other_genders_is_refused(
+    taught: TrainConfig, bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = Bundle.load(bundle_path)
+    bundle.card = replace(bundle.card, genders=("female", "male"))
+    monkeypatch.setattr(agelens.train.teaching.Bundle, "load", lambda path: bundle)
+    with pytest.raises(ConfigError, match="tells the genders"):
+        make_ready(taught)
+
+
+def test_nothing_is_asked_where_the_training_cannot_begin(taught: TrainConfig, tmp_path: Path) -> None:
+    asked: list[int] = []
+    config = changed(taught, trainer__devices=8, trainer__accelerator="gpu")
+    with pytest.raises(ConfigError):
+        train(config, tmp_path / "run", progress=False, asking=lambda done, total: asked.append(done))
+    assert not asked
+
+
+def test_a_sweep_asks_for_the_training_that_follows(taught: TrainConfig, tmp_path: Path) -> None:
+    kept = tmp_path / "teachers.npz"
+    find_lr(taught, steps=20, answers=kept)
+    asked: list[int] = []
+    _asked(taught, kept, lambda done, total: asked.append(done))
+    assert not asked
