@@ -100,7 +100,7 @@ def plant(utkface: Path, folder: Path) -> tuple[Path, list[Fault]]:
 
 
 def faces(utkface: Path) -> tuple[Iterator[Face], Iterator[Face]]:
-    """Faces of grown-ups, evenly over the sorted names: those that the built-in model learnt, and those it did not."""
+    """Faces of grown-ups, evenly over the sorted names: some to make copies of, and some no built-in model learnt."""
     names = set(VAL_NAMES.read_text().split())
     found = []
     for file in sorted(utkface.glob("*.jpg")):

@@ -111,7 +111,7 @@ def add(run: Path, manifest: Path, note: str) -> Row:
         "seed": config.seed,
         "epochs": config.optim.epochs,
         "minutes": minutes(run),
-        "megabytes": round(bundle.stat().st_size / 1e6, 2),
+        "megabytes": round(bundle.stat().st_size / 1e6, 1),
         "milliseconds": milliseconds(bundle),
         **measured(Bundle.load(bundle), manifest),
     }

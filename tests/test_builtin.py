@@ -86,3 +86,17 @@ def test_wider_levels_have_wider_intervals(name: str) -> None:
         widths.append(high - low)
     assert widths == sorted(widths)
     assert 2 < widths[0] < widths[-1] < 60
+
+
+def test_the_readme_compares_the_models_as_they_were_measured(name: str) -> None:
+    rows = {row["name"]: row for row in json.loads((ROOT / "models" / "search.json").read_text(encoding="utf-8"))}
+    row = rows[name]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = (one for one in text.splitlines() if one.startswith(f"| [{name}]("))
+    cells = [cell.strip() for cell in line.split("|")[3:-2]]
+    assert cells == [
+        f"{row['megabytes']:.1f}",
+        f"{row['milliseconds']:.1f} ms",
+        *(f"{row[figure][0]:.2f}" for figure in ("mae", "mae_0_9", "mae_60")),
+        *(f"{row[figure][0]:.1%}" for figure in ("gender_10", "bands")),
+    ]
