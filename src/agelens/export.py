@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,7 +10,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import onnx
 import torch
-from torch import nn
 
 from agelens import ages
 from agelens._version import VERSION
@@ -27,6 +22,7 @@ from agelens.errors import DataError, ExportError
 from agelens.evaluate.evaluation import Predictions, figures, predict_split, read_crops
 from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage
 from agelens.files import atomic_path
+from agelens.onnx_network import BundleNetwork, to_onnx
 from agelens.train.config import TrainConfig, changed
 from agelens.train.network import AgeNetwork
 from agelens.train.ready import fitting_crop
@@ -42,11 +38,15 @@ MIN_FACES: Final = 2
 
 
 class Exported(NamedTuple):
-    """A bundle's card, and what it says of the validation faces of a manifest."""
+    """A bundle's card, and what it says of the validation faces of a manifest.
+
+    ``moved`` is by how many years fewer bits a weight move an age, on average; 0 where the weights stay as they are.
+    """
 
     card: Card
     predictions: Predictions
     manifest: Manifest
+    moved: float
 
 
 def export(
@@ -101,59 +101,22 @@ def export(
         interval_masses={str(level): level for level in LEVELS},
         terms=terms or _terms(trained.datasets),
     )
-    model = _to_onnx(network, card.crop.size)
+    model = to_onnx(network, card.crop.size)
     with atomic_path(out) as temporary:
         _write(model, card, temporary)
         bundle = Bundle.load(temporary)
         _check_parity(network, bundle, manifest)
+        moved = 0.0
         if config.bits < 32:
             exact, model = bundle, compressed(model, config.bits)
             _write(model, card, temporary)
             bundle = Bundle.load(temporary)
-            _check_rounding(exact, bundle, manifest)
+            moved = _check_rounding(exact, bundle, manifest)
         predictions = predict_split(bundle, manifest, "val", progress=progress)
         card = _calibrated(card, predictions, trained)
         _write(model, card, temporary)
         Bundle.load(temporary)  # as a user will open it
-    return Exported(card, predictions, manifest)
-
-
-class _BundleNetwork(nn.Module):
-    """The network as a bundle has it: (N, size, size, 3) uint8 in, probabilities out."""
-
-    def __init__(self, network: AgeNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        logits = self.network(crops.permute(0, 3, 1, 2))
-        age_probs = self.network.head.probs(logits.age)
-        return (age_probs,) if logits.gender is None else (age_probs, logits.gender.softmax(dim=1))
-
-
-def _to_onnx(network: AgeNetwork, size: int) -> onnx.ModelProto:
-    with _quiet(), torch.inference_mode():
-        program = torch.onnx.export(
-            _BundleNetwork(network).eval(),
-            (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
-            input_names=["crops"],
-            output_names=["age_probs", "gender_probs"][: 1 if network.gender is None else 2],
-            dynamic_shapes=({0: torch.export.Dim("faces", min=1)},),
-            dynamo=True,
-            external_data=False,
-        )
-    if program is None:
-        raise ExportError("torch gave no ONNX network for this backbone; train another")
-    return _without_traces(program.model_proto)
-
-
-def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The network without the exporter's notes, which name the files of the machine that it ran on."""
-    graphs = [model.graph, *model.functions]
-    for noted in [*graphs, *(node for graph in graphs for node in graph.node), *model.graph.value_info]:
-        noted.ClearField("metadata_props")
-        noted.ClearField("doc_string")
-    return model
+    return Exported(card, predictions, manifest, moved)
 
 
 def _write(model: onnx.ModelProto, card: Card, path: Path) -> None:
@@ -166,7 +129,7 @@ def _check_parity(network: AgeNetwork, bundle: Bundle, manifest: Manifest) -> No
     crops = read_crops(manifest, manifest.split("val").iloc[:PARITY_CROPS], bundle)
     views = [crops, np.ascontiguousarray(crops[:, :, ::-1])] if bundle.card.flip else [crops]
     with torch.inference_mode():
-        outputs = [_BundleNetwork(network)(torch.from_numpy(view)) for view in views]
+        outputs = [BundleNetwork(network)(torch.from_numpy(view)) for view in views]
     age_probs, *gender_probs = (torch.stack(same).mean(dim=0).numpy() for same in zip(*outputs, strict=True))
     got = bundle.run(crops)
     years = np.abs(ages.expected_age(age_probs) - ages.expected_age(got.age_probs)).max()
@@ -178,7 +141,7 @@ def _check_parity(network: AgeNetwork, bundle: Bundle, manifest: Manifest) -> No
         )
 
 
-def _check_rounding(exact: Bundle, rounded: Bundle, manifest: Manifest) -> None:
+def _check_rounding(exact: Bundle, rounded: Bundle, manifest: Manifest) -> float:
     crops = read_crops(manifest, manifest.split("val").iloc[:PARITY_CROPS], exact)
     years = [ages.expected_age(bundle.run(crops).age_probs) for bundle in (exact, rounded)]
     moved = float(np.abs(years[1] - years[0]).mean())
@@ -187,6 +150,7 @@ def _check_rounding(exact: Bundle, rounded: Bundle, manifest: Manifest) -> None:
             f"weights in fewer bits move the age by {moved:.2f} years on average; at most {MAX_ROUNDING} is let "
             "through, so nothing was written: take more bits"
         )
+    return moved
 
 
 def _terms(names: list[str]) -> str:
@@ -229,17 +193,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(one) for one in value]
     return round(value, 4) if isinstance(value, float) else value
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress report and its notes about itself off the terminal."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

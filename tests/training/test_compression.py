@@ -71,8 +71,8 @@ def test_a_bundle_with_fewer_bits_is_smaller_and_says_nearly_the_same(
     trained_run: Path, manifest: Manifest, tmp_path: Path
 ) -> None:
     paths = {bits: tmp_path / f"{bits}.onnx" for bits in (32, 16, 8)}
-    for bits, path in paths.items():
-        export(trained_run, path, name="tiny", bits=bits)
+    moved = {bits: export(trained_run, path, name="tiny", bits=bits).moved for bits, path in paths.items()}
+    assert 0 == moved[32] < moved[16] < moved[8]
     sizes = {bits: path.stat().st_size for bits, path in paths.items()}
     assert sizes[16] < 0.7 * sizes[32]
     assert sizes[8] < 0.8 * sizes[16]

@@ -178,7 +178,7 @@ def test_a_bundle_that_disagrees_is_refused_and_leaves_the_old_one(
         return drifted
 
     (tmp_path / "old.onnx").write_text("the old one")
-    monkeypatch.setattr(agelens.export, "_to_onnx", stale)
+    monkeypatch.setattr(agelens.export, "to_onnx", stale)
     for name, flip in (("new", True), ("old", False)):
         with pytest.raises(ExportError, match=r"by up to \d+\.\d{4} years and \d+\.\d{4} in gender; at most 0\.001"):
             export(trained_run, tmp_path / f"{name}.onnx", name="drifted", flip=flip)

@@ -58,6 +58,8 @@ def export(
         exported = export_run(
             run, target, name=name, terms=terms, flip=flip, bits=bits, manifest_path=manifest, progress=advance
         )
+    if exported.moved:
+        note(f"weights in fewer bits move the age by {exported.moved:.3f} years on average")
     overall = exported.card.figures["val"]["all"]
     error = (
         f"MAE {overall['mae']:.2f} years" if overall["mae"] is not None else f"{overall['band_accuracy']:.1%} in band"

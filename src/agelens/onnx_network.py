@@ -1,0 +1,81 @@
+"""A trained network as the ONNX network of a bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+
+import onnx
+import torch
+from torch import nn
+
+from agelens.errors import ExportError
+from agelens.train.network import AgeNetwork
+
+__all__ = ["BundleNetwork", "to_onnx"]
+
+
+class BundleNetwork(nn.Module):
+    """The network as a bundle has it: (N, size, size, 3) uint8 in, probabilities out."""
+
+    def __init__(self, network: AgeNetwork) -> None:
+        """``network`` is used as it is."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(N, size, size, 3) uint8 → ages (N, 101) and, where it tells them, genders (N, 2)."""
+        logits = self.network(crops.permute(0, 3, 1, 2))
+        age_probs = self.network.head.probs(logits.age)
+        return (age_probs,) if logits.gender is None else (age_probs, logits.gender.softmax(dim=1))
+
+
+def to_onnx(network: AgeNetwork, size: int) -> onnx.ModelProto:
+    """The ONNX network of a bundle, float32, its weights within it.
+
+    Args:
+        network: in evaluation mode.
+        size: of its crops, in pixels a side.
+
+    Raises:
+        ExportError: torch cannot write it.
+    """
+    with _quiet(), torch.inference_mode():
+        program = torch.onnx.export(
+            BundleNetwork(network).eval(),
+            (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
+            input_names=["crops"],
+            output_names=["age_probs", "gender_probs"][: 1 if network.gender is None else 2],
+            dynamic_shapes=({0: torch.export.Dim("faces", min=1)},),
+            dynamo=True,
+            external_data=False,
+        )
+    if program is None:
+        raise ExportError("torch gave no ONNX network for this backbone; train another")
+    return _without_traces(program.model_proto)
+
+
+def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The network without the exporter's notes, which name the files of the machine that it ran on."""
+    graphs = [model.graph, *model.functions]
+    for noted in [*graphs, *(node for graph in graphs for node in graph.node), *model.graph.value_info]:
+        noted.ClearField("metadata_props")
+        noted.ClearField("doc_string")
+    return model
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress report and its notes about itself off the terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
