@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from agelens.data.manifest import read_manifest
-from agelens.faces.align import CropSpec
 from agelens.files import atomic_path
 from agelens.train.dataset import CropDataset
-from agelens.train.transforms import plain_transform
+from unfolding import Pixels, crops, even_filters, for_pixels, pixels, set_affine, unfold_norms
 
 BACKBONE = "mobilenetv1_100"
 LAYERS = ("conv1", *(f"conv_{kind}_{number}" for number in range(1, 14) for kind in ("dw", "pw")))
-# What was taken from each pixel, 0…255, in RGB; the colours themselves were in the order blue, green, red.
-TAKEN = (123.68, 116.779, 103.939)
+TAKEN = (123.68, 116.779, 103.939)  # from each pixel, 0…255, in RGB
 SIZE = 160  # near to the 224 that it was learnt with
-FACES = 2048
 
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 
@@ -66,17 +62,9 @@ def folded_backbone(tensors: Tensors) -> nn.Module:
     norms = [one for one in backbone.modules() if isinstance(one, nn.BatchNorm2d)]
     for layer, convolution, norm in zip(LAYERS, convolutions, norms, strict=True):
         kernel, bias = _layer(tensors, layer)
-        if layer == LAYERS[0]:
-            kernel, bias = _for_our_pixels(kernel, bias)
-        norm.load_state_dict(
-            {
-                "weight": torch.ones_like(bias),
-                "bias": bias,
-                "running_mean": torch.zeros_like(bias),
-                "running_var": torch.full_like(bias, 1 - norm.eps),
-            },
-            strict=False,
-        )
+        if layer == LAYERS[0]:  # its colours were in the order blue, green, red
+            kernel, bias = for_pixels(kernel.flip(1), bias, Pixels.of(TAKEN, (1, 1, 1)), Pixels.of_timm(backbone))
+        set_affine(norm, torch.ones_like(bias), bias)
         convolution.load_state_dict({"weight": kernel})
     return backbone
 
@@ -89,54 +77,10 @@ def _layer(tensors: Tensors, layer: str) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(tensors[f"{layer}/depthwise_kernel"]).permute(2, 3, 0, 1) * scale.view(-1, 1, 1, 1), bias
 
 
-def _for_our_pixels(kernel: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first layer for RGB of -1…1 in place of BGR less ``TAKEN``."""
-    kernel = kernel.flip(1)
-    shift = (127.5 - torch.tensor(TAKEN)).view(1, 3, 1, 1)
-    return kernel * 127.5, bias + (kernel * shift).sum((1, 2, 3))
-
-
-@torch.no_grad()
-def unfold_norms(backbone: nn.Module, batches: Iterator[torch.Tensor]) -> None:
-    """Have each norm hold the mean and spread of what comes to it, and undo them: the same answers, fit to train."""
-    norms = [one for one in backbone.modules() if isinstance(one, nn.BatchNorm2d)]
-    sums: dict[nn.Module, list[torch.Tensor]] = {norm: [] for norm in norms}
-
-    def note(norm: nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        moments = inputs[0].mean((0, 2, 3)), inputs[0].square().mean((0, 2, 3))
-        sums[norm].append(torch.stack(moments).double())
-
-    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
-    for batch in batches:
-        backbone(batch)
-    for hook in hooks:
-        hook.remove()
-    for norm in norms:
-        mean, square = torch.stack(sums[norm]).mean(0).float()
-        variance = (square - mean.square()).clamp(min=1e-6)
-        norm.running_mean, norm.running_var = mean, variance
-        norm.weight = nn.Parameter((variance + norm.eps).sqrt(), requires_grad=False)
-        norm.bias = nn.Parameter(norm.bias + mean, requires_grad=False)
-
-
-def crops(folder: Path, split: str) -> CropDataset:
-    """Faces of a split, ``FACES`` of them at most, as the network was learnt on."""
-    manifest = read_manifest(folder)
-    wanted = CropSpec(SIZE, 0.0, manifest.crop.template)
-    return CropDataset(manifest, split, plain_transform(manifest.crop, wanted), faces=FACES)
-
-
-def pixels(faces: CropDataset) -> Iterator[torch.Tensor]:
-    """The faces in batches, (64, 3, SIZE, SIZE) of -1…1."""
-    for start in range(0, len(faces), 64):
-        some = [faces[0, place]["crop"] for place in range(start, min(start + 64, len(faces)))]
-        yield torch.stack(some).float() / 127.5 - 1
-
-
 @torch.no_grad()
 def own_error(backbone: nn.Module, tensors: Tensors, faces: CropDataset) -> float:
     """Mean absolute error, in years, of the ages that the network tells by its own last layers, before any training."""
-    features = torch.cat([backbone(batch) for batch in pixels(faces)]).numpy()
+    features = torch.cat([backbone(batch) for batch in pixels(faces, Pixels.of_timm(backbone))]).numpy()
     hidden = np.maximum(features @ tensors["feats/kernel"] + tensors["feats/bias"], 0)
     raw = hidden @ tensors["age_pred/kernel"] + tensors["age_pred/bias"]
     shares = np.exp(raw - raw.max(axis=1, keepdims=True))
@@ -153,11 +97,13 @@ def main() -> None:
     arguments: Any = parser.parse_args()
     tensors = read_tensors(arguments.model)
     backbone = folded_backbone(tensors)
-    train, val = (crops(arguments.crops, split) for split in ("train", "val"))
-    sample = next(pixels(train))
+    train, val = (crops(arguments.crops, split, SIZE) for split in ("train", "val"))
+    made = Pixels.of_timm(backbone)
+    sample = next(pixels(train, made))
     with torch.no_grad():
         before = backbone(sample)
-        unfold_norms(backbone, pixels(train))
+        even_filters(backbone)
+        unfold_norms(backbone, pixels(train, made))
         moved = (backbone(sample) - before).abs().max() / before.abs().max()
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(arguments.out) as temporary:

@@ -23,8 +23,9 @@ from agelens.evaluate.evaluation import Predictions, figures, predict_split, rea
 from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage
 from agelens.files import atomic_path
 from agelens.onnx_network import BundleNetwork, to_onnx
+from agelens.train.balance import year_weights
 from agelens.train.config import TrainConfig, changed
-from agelens.train.network import AgeNetwork
+from agelens.train.dataset import year_ends
 from agelens.train.ready import fitting_crop
 from agelens.train.run import Trained, load_trained
 
@@ -56,6 +57,7 @@ def export(
     name: str,
     terms: str = "",
     flip: bool | None = None,
+    rebalance: float | None = None,
     bits: Bits | None = None,
     manifest_path: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -72,6 +74,8 @@ def export(
         terms: under which it may be used, for the card; those of its data sets where this is empty.
         flip: average each crop with its mirror image: more accurate, twice the time of the network; None for what
             the run's configuration says.
+        rebalance: how far rare ages are raised, by the shares of the manifest's training faces; see ``TrainConfig``.
+        bits: that each weight takes; see ``TrainConfig``.
         manifest_path: where the run's manifest is now, or another whose validation faces shall be used, as one with
             exact ages for a network that learnt from bands; None where its configuration says.
         progress: called with the number of validation faces measured and their total.
@@ -86,17 +90,18 @@ def export(
         OutputError: ``out`` cannot be written.
     """
     trained = load_trained(run)
-    if bits is not None:
-        trained = trained._replace(config=changed(trained.config, bits=bits))
-    network, config = trained.network, trained.config
+    wanted = {name: value for name, value in (("rebalance", rebalance), ("bits", bits)) if value is not None}
+    trained = trained._replace(config=changed(trained.config, **wanted))
+    config = trained.config
     manifest = read_manifest(manifest_path or config.data.manifest)
+    network = BundleNetwork(trained.network, _year_weights(manifest, config.rebalance)).eval()
     if len(manifest.split("val")) < MIN_FACES:
         raise DataError(f"{manifest.folder}: fewer than {MIN_FACES} validation faces; intervals need more to go by")
     card = Card(
         name=name,
         version=VERSION,
         crop=fitting_crop(config, manifest),
-        genders=GENDERS if network.gender is not None else (),
+        genders=GENDERS if trained.network.gender is not None else (),
         flip=config.flip if flip is None else flip,
         interval_masses={str(level): level for level in LEVELS},
         terms=terms or _terms(trained.datasets),
@@ -125,11 +130,20 @@ def _write(model: onnx.ModelProto, card: Card, path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def _check_parity(network: AgeNetwork, bundle: Bundle, manifest: Manifest) -> None:
+def _year_weights(manifest: Manifest, power: float) -> torch.Tensor | None:
+    if not power:
+        return None
+    rows = manifest.split("train")
+    if rows.empty:
+        raise DataError(f"{manifest.folder}: no training faces; rebalance goes by how common their ages are")
+    return torch.from_numpy(year_weights(*year_ends(rows), power))
+
+
+def _check_parity(network: BundleNetwork, bundle: Bundle, manifest: Manifest) -> None:
     crops = read_crops(manifest, manifest.split("val").iloc[:PARITY_CROPS], bundle)
     views = [crops, np.ascontiguousarray(crops[:, :, ::-1])] if bundle.card.flip else [crops]
     with torch.inference_mode():
-        outputs = [BundleNetwork(network)(torch.from_numpy(view)) for view in views]
+        outputs = [network(torch.from_numpy(view)) for view in views]
     age_probs, *gender_probs = (torch.stack(same).mean(dim=0).numpy() for same in zip(*outputs, strict=True))
     got = bundle.run(crops)
     years = np.abs(ages.expected_age(age_probs) - ages.expected_age(got.age_probs)).max()

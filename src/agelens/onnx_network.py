@@ -21,19 +21,28 @@ __all__ = ["BundleNetwork", "to_onnx"]
 class BundleNetwork(nn.Module):
     """The network as a bundle has it: (N, size, size, 3) uint8 in, probabilities out."""
 
-    def __init__(self, network: AgeNetwork) -> None:
-        """``network`` is used as it is."""
+    def __init__(self, network: AgeNetwork, year_weights: torch.Tensor | None = None) -> None:
+        """
+        Args:
+            network: used as it is.
+            year_weights: (101,), what the probability of each year is multiplied by; None for nothing.
+        """
         super().__init__()
         self.network = network
+        self.year_weights: torch.Tensor | None
+        self.register_buffer("year_weights", year_weights)
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(N, size, size, 3) uint8 → ages (N, 101) and, where it tells them, genders (N, 2)."""
         logits = self.network(crops.permute(0, 3, 1, 2))
         age_probs = self.network.head.probs(logits.age)
+        if self.year_weights is not None:
+            weighted = age_probs * self.year_weights
+            age_probs = weighted / weighted.sum(dim=1, keepdim=True)
         return (age_probs,) if logits.gender is None else (age_probs, logits.gender.softmax(dim=1))
 
 
-def to_onnx(network: AgeNetwork, size: int) -> onnx.ModelProto:
+def to_onnx(network: BundleNetwork, size: int) -> onnx.ModelProto:
     """The ONNX network of a bundle, float32, its weights within it.
 
     Args:
@@ -45,10 +54,10 @@ def to_onnx(network: AgeNetwork, size: int) -> onnx.ModelProto:
     """
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
-            BundleNetwork(network).eval(),
+            network,
             (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
             input_names=["crops"],
-            output_names=["age_probs", "gender_probs"][: 1 if network.gender is None else 2],
+            output_names=["age_probs", "gender_probs"][: 1 if network.network.gender is None else 2],
             dynamic_shapes=({0: torch.export.Dim("faces", min=1)},),
             dynamo=True,
             external_data=False,

@@ -1,4 +1,4 @@
-"""What each sample counts for, against plain counting."""
+"""What each sample and each year of an answer counts for, against plain counting."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agelens.train.balance import sample_weights
+from agelens.train.balance import sample_weights, year_weights
 
 YEARS = st.lists(st.integers(0, 100).map(float), min_size=1, max_size=60)
 
@@ -67,3 +67,25 @@ def test_smoothed_lets_neighbours_share() -> None:
     smoothed, plain = _weights(ages, "smoothed"), _weights(ages, "inverse")
     assert plain[100] == plain[101]
     assert smoothed[100] < 2 * smoothed[0] < smoothed[101]
+
+
+BANDS = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)).map(sorted), min_size=1, max_size=30)
+
+
+@given(BANDS, st.floats(0, 1))
+def test_a_years_weight_is_one_over_its_smoothed_number_to_the_power(bands: list[list[int]], power: float) -> None:
+    low, high = np.array(bands, dtype=np.float32).T
+    weights = year_weights(low, high, power)
+    counts = np.zeros(303)  # the axis, and as much again on either side, where the ends go on
+    for first, last in bands:
+        counts[101 + first : 101 + last + 1] += 1 / (last - first + 1)
+    counts[:101], counts[202:] = counts[101], counts[201]
+    kernel = np.exp(-(np.arange(-101, 102) ** 2) / (2 * 4.0**2))
+    shares = np.array([kernel @ counts[year : year + 203] for year in range(101)])
+    assert weights == pytest.approx(np.maximum(shares / shares.max(), 1e-6) ** -power, rel=1e-3)
+    assert weights.dtype == np.float32
+
+
+def test_no_power_changes_no_answer() -> None:
+    ages = np.array([1.0, 30.0, 30.0], dtype=np.float32)
+    assert year_weights(ages, ages, 0.0) == pytest.approx(np.ones(101))

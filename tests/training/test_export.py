@@ -23,8 +23,8 @@ from agelens.errors import ConfigError, DataError, ExportError
 from agelens.evaluate.evaluation import figures, predict_split, read_crops
 from agelens.export import MAX_DISAGREEMENT, Exported, export
 from agelens.faces.detector import FixedDetector
+from agelens.onnx_network import BundleNetwork
 from agelens.train.config import TrainConfig, changed, write_config
-from agelens.train.network import AgeNetwork
 from agelens.train.run import load_trained
 
 Run = Callable[..., Any]
@@ -174,7 +174,7 @@ def drifted(bundle_path: Path, request: pytest.FixtureRequest) -> onnx.ModelProt
 def test_a_bundle_that_disagrees_is_refused_and_leaves_the_old_one(
     trained_run: Path, tmp_path: Path, drifted: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stale(network: AgeNetwork, size: int) -> onnx.ModelProto:
+    def stale(network: BundleNetwork, size: int) -> onnx.ModelProto:
         return drifted
 
     (tmp_path / "old.onnx").write_text("the old one")
@@ -184,6 +184,31 @@ def test_a_bundle_that_disagrees_is_refused_and_leaves_the_old_one(
             export(trained_run, tmp_path / f"{name}.onnx", name="drifted", flip=flip)
     assert [path.name for path in tmp_path.iterdir()] == ["old.onnx"]
     assert (tmp_path / "old.onnx").read_text() == "the old one"
+
+
+def test_rebalanced_answers_are_the_networks_over_the_share_of_each_year(
+    trained_run: Path, manifest: Manifest, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "plain.onnx", tmp_path / "even.onnx"]
+    for path, power in zip(paths, (0.0, 0.5), strict=True):
+        told = export(trained_run, path, name=path.stem, flip=False, rebalance=power).card
+        assert told.training["config"]["rebalance"] == power
+    bundles = [Bundle.load(path) for path in paths]
+    crops = read_crops(manifest, manifest.split("all"), bundles[0])
+    plain, even = (bundle.run(crops).age_probs for bundle in bundles)
+    years = np.bincount(manifest.split("train")["age"].round().astype(int), minlength=101)
+    padded = np.concatenate([np.repeat(years[:1], 101), years, np.repeat(years[-1:], 101)])  # as if the ends went on
+    kernel = np.exp(-(np.arange(-101, 102) ** 2) / (2 * 4.0**2))
+    shares = np.convolve(padded, kernel / kernel.sum(), mode="valid") / len(manifest.split("train"))
+    wanted = plain / np.sqrt(np.maximum(shares, shares.max() / 1e6))
+    assert even == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), rel=1e-3, abs=1e-7)
+    assert ages.expected_age(even).mean() != pytest.approx(ages.expected_age(plain).mean(), abs=0.5)
+
+
+@pytest.mark.parametrize("power", [-0.1, 1.1, float("nan")])
+def test_a_power_that_is_no_share_is_refused(power: float, trained_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="rebalance"):
+        export(trained_run, tmp_path / "out.onnx", name="none", rebalance=power)
 
 
 def test_export_of_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The scripts that make the built-in models: unfolded norms, bands, and a teacher of two networks."""
+"""The scripts that make the built-in models: unfolded norms, bands, dlib's files, and a teacher of two networks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,13 +15,20 @@ import pytest
 import timm
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
+from torch.nn import functional
 
 from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
 from agelens.evaluate.evaluation import Predictions
 from agelens.faces.align import CropSpec
 
 SCRIPTS = Path(__file__).parents[2] / "models"
+
+
+@pytest.fixture(autouse=True)
+def _beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))  # as when one of them is run
 
 
 def _script(name: str) -> ModuleType:
@@ -35,22 +43,72 @@ def _script(name: str) -> ModuleType:
 
 def test_unfolded_norms_give_the_same_answers_and_hold_what_comes_to_them() -> None:
     torch.manual_seed(0)
+    unfolding = _script("unfolding")
     network = timm.create_model("test_efficientnet", num_classes=0).eval()
     norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
     with torch.no_grad():
-        for norm in norms:  # as folded ones are: nothing taken, nothing divided by
-            norm.running_mean.zero_()  # type: ignore[union-attr]
-            norm.running_var.fill_(1 - norm.eps)  # type: ignore[union-attr]
-            norm.bias.normal_()
+        for norm in norms:
+            unfolding.set_affine(norm, torch.rand_like(norm.weight) + 0.5, torch.randn_like(norm.weight))
     batches = list(torch.randn(6, 8, 3, 32, 32))
     before = torch.stack([network(one) for one in batches]).detach()
-    _script("face_start").unfold_norms(network, iter(batches))
+    unfolding.unfold_norms(network, iter(batches))
     after = torch.stack([network(one) for one in batches]).detach()
     assert after == pytest.approx(before, abs=1e-4)
     # in training a norm takes the batch's own mean and spread: over all batches those that it holds
     network.train()
     together = network(torch.cat(batches)).detach()
     assert together == pytest.approx(before.flatten(0, 1), abs=1e-2)
+
+
+def _whole(number: int) -> bytes:
+    length = max(1, (number.bit_length() + 7) // 8)
+    return bytes([length]) + number.to_bytes(length, "little")
+
+
+def _tensor(numbers: np.ndarray[Any, Any]) -> bytes:
+    return b"\x01\x02" + _whole(len(numbers)) + 3 * _whole(1) + numbers.astype("<f4").tobytes()
+
+
+def test_dlibs_file_becomes_the_network_that_it_holds(tmp_path: Path) -> None:
+    script, rng = _script("dlib_start"), np.random.default_rng(0)
+    layers, raw, width = [], b"\x01\x04net" + _whole(150), 3
+    shapes = [(32, 7), *[(32, 3)] * 6, *[(64, 3)] * 8, *[(128, 3)] * 6, *[(256, 3)] * 6]
+    for filters, side in shapes:
+        kernel = rng.normal(0, 1 / np.sqrt(width * side**2), (filters, width, side, side))
+        bias, scale, offset = rng.normal(0, 0.1, (3, filters)) + np.array([[0], [1], [0]])
+        raw += _tensor(np.append(kernel.ravel(), bias)) + b"con_4" + _tensor(np.append(scale, offset)) + b"affine_"
+        layers.append([torch.from_numpy(one).float() for one in (kernel, bias, scale, offset)])
+        width = filters
+    (tmp_path / "net.dat").write_bytes(raw)
+    network = script.start_backbone(script.read_layers(tmp_path / "net.dat"))
+
+    def layer(maps: torch.Tensor, stride: int, padding: int) -> torch.Tensor:
+        kernel, bias, scale, offset = layers.pop(0)
+        maps = functional.conv2d(maps, kernel, bias, stride, padding)
+        return maps * scale.view(1, -1, 1, 1) + offset.view(1, -1, 1, 1)
+
+    # as dlib has it, but for what lies around the picture: it gets dlib's own black here, timm's grey there
+    colours = torch.full((2, 3, 64, 64), 100.0) + 50 * torch.randn(2, 3, 64, 64)
+    mean, std = (255 * torch.tensor(one).view(1, 3, 1, 1) for one in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+    taken = torch.tensor(script.LEARNT[0]).view(1, 3, 1, 1)
+    around = functional.pad((colours - mean) / std, (3, 3, 3, 3)) * std + mean
+    maps = functional.max_pool2d(layer((around - taken) / 256, 2, 0).relu(), 3, 2, 1)
+    for blocks, filters in ((3, 32), (4, 64), (3, 128), (3, 256)):
+        for block in range(blocks):
+            halved = block == 0 and filters > 32
+            past = functional.avg_pool2d(maps, 2) if halved else maps
+            maps = layer(layer(maps, 1 + halved, 1).relu(), 1, 1)
+            maps = (maps + functional.pad(past, (0, 0, 0, 0, 0, filters - past.shape[1]))).relu()
+    assert layers == []
+    with torch.no_grad():
+        got = network((colours - mean) / std)
+    assert got == pytest.approx(maps.mean((2, 3)), rel=1e-3, abs=1e-3)
+
+
+def test_a_file_that_is_another_network_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.dat").write_bytes(_tensor(np.zeros(4000)) + _tensor(np.zeros(64)))
+    with pytest.raises(SystemExit, match="layer 1 has 4000 numbers; wanted 4736"):
+        _script("dlib_start").read_layers(tmp_path / "net.dat")
 
 
 def test_a_face_is_in_the_right_band_where_that_has_most_of_its_probability() -> None:

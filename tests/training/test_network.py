@@ -210,6 +210,31 @@ def test_hub_that_cannot_be_reached_is_said_with_the_way_out(
         load_start(network, config)
 
 
+def test_settings_go_to_timm_when_the_network_is_made(tiny_config: TrainConfig) -> None:
+    settings = {"layers": (1, 2, 1, 1), "channels": (8, 16, 24, 40)}
+    network = build_network(changed(tiny_config, backbone__name="resnet18", backbone__settings=settings))
+    assert [len(getattr(network.backbone, f"layer{number}")) for number in range(1, 5)] == [1, 2, 1, 1]
+    assert network(torch.zeros(2, 3, 32, 32)).age.shape == (2, 101)
+    assert isinstance(network.age, nn.Linear)
+    assert network.age.in_features == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("test_resnet", {"no_such_thing": 1}),
+        ("test_resnet", {"act_layer": "nonsense"}),
+        ("resnet18", {"layers": ("a",)}),
+        ("resnet18", {"channels": (0, 0, 0, 0)}),
+    ],
+)
+def test_settings_that_a_network_does_not_take_are_named(
+    name: str, settings: dict[str, Any], tiny_config: TrainConfig
+) -> None:
+    with pytest.raises(ConfigError, match=f"backbone.settings: '{name}' takes no .*{next(iter(settings))}"):
+        build_network(changed(tiny_config, backbone__name=name, backbone__settings=settings))
+
+
 def test_a_backbone_sees_colours_as_its_weights_learnt_them(tiny_config: TrainConfig) -> None:
     config = changed(tiny_config, backbone__name="test_vit", input__size=160)
     wanted = timm.create_model("test_vit").pretrained_cfg

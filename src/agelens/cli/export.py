@@ -21,6 +21,7 @@ def export(
     name: str | None = None,
     terms: str = "",
     flip: bool | None = None,
+    rebalance: float | None = None,
     bits: Bits | None = None,
     manifest: Path | None = None,
 ) -> None:
@@ -43,6 +44,9 @@ def export(
     flip
         Average each face with its mirror image: more accurate, twice the network's time; as the run's configuration
         says by default.
+    rebalance
+        How far, 0 to 1, rare ages are raised against common ones, by how many training faces have them; as the run's
+        configuration says by default.
     bits
         That each weight takes: 16 halves the file, 8 quarters it; as the run's configuration says by default.
     manifest
@@ -56,7 +60,15 @@ def export(
     name = name or run.resolve().name
     with progress_bar("exporting and measuring") as advance:
         exported = export_run(
-            run, target, name=name, terms=terms, flip=flip, bits=bits, manifest_path=manifest, progress=advance
+            run,
+            target,
+            name=name,
+            terms=terms,
+            flip=flip,
+            rebalance=rebalance,
+            bits=bits,
+            manifest_path=manifest,
+            progress=advance,
         )
     if exported.moved:
         note(f"weights in fewer bits move the age by {exported.moved:.3f} years on average")

@@ -1,4 +1,4 @@
-"""What each sample counts for, so that rare ages are learnt as well as common ones."""
+"""What each sample counts for, and what each year of an answer, so that rare ages come out as well as common ones."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from scipy.ndimage import gaussian_filter1d
 
 from agelens import ages
 
-__all__ = ["sample_weights"]
+__all__ = ["sample_weights", "year_weights"]
 
 SMOOTHING: Final = 2.0  # years
+RAREST: Final = 1e-6  # of the commonest year's share; rarer years are taken for as rare
+ANSWER_SMOOTHING: Final = 4.0  # years; the answer's own density should keep its shape
 # A year of which there is one face among thousands would otherwise outweigh a whole batch.
 HEAVIEST: Final = 10.0
 
@@ -39,3 +41,29 @@ def sample_weights(age: npt.NDArray[np.floating[Any]], balance: str) -> npt.NDAr
         counts = gaussian_filter1d(counts, SMOOTHING, mode="constant")
     weights = 1 / counts[years]
     return np.asarray(np.minimum(weights / weights.mean(), HEAVIEST), dtype=np.float32)
+
+
+def year_weights(
+    low: npt.NDArray[np.floating[Any]], high: npt.NDArray[np.floating[Any]], power: float
+) -> npt.NDArray[np.float32]:
+    """What the probability of each year is multiplied by, so that an answer leans less on how common an age is.
+
+    One over the number of the training's faces of that year, smoothed by a normal density of four years, to a power.
+
+    Args:
+        low: (N,) years, the first of each face's band; its age where that is known.
+        high: (N,) years, the last; a face counts for all the years from the first to the last in equal parts.
+        power: 0…1; 0 changes nothing, 1 takes all ages for equally common.
+
+    Returns:
+        (101,) float32, 1 for the commonest year, more for all others.
+
+    Source: Menon et al., "Long-tail learning via logit adjustment", ICLR 2021 (its adjustment after training).
+    """
+    first, last = (np.clip(np.rint(ends), 0, ages.MAX_AGE) for ends in (low, high))
+    axis = ages.axis()
+    inside = (axis >= first[:, None]) & (axis <= last[:, None])
+    counts = (inside / inside.sum(axis=1, keepdims=True)).sum(axis=0)
+    shares = gaussian_filter1d(counts, ANSWER_SMOOTHING, mode="nearest", truncate=ages.NUM_BINS)
+    rarity = np.maximum(shares / shares.max(), RAREST) ** -power
+    return np.asarray(rarity, dtype=np.float32)

@@ -16,7 +16,7 @@ from agelens.faces.align import CropSpec
 from agelens.files import write_text
 from agelens.train.head_configs import AgeHeadConfig, DldlHead
 from agelens.train.schedule_configs import OneCycleSchedule, ScheduleConfig
-from agelens.train.section import Section
+from agelens.train.section import Section, Share
 from agelens.train.sections import (
     BackboneConfig,
     CheckpointConfig,
@@ -41,6 +41,9 @@ class TrainConfig(Section):
         gender: null for a network that tells the age only.
         distill: null for labels alone.
         flip: average each face with its mirror image in the exported bundle: more accurate, twice the network's time.
+        rebalance: the power, 0…1, of the training's rarity of each year that the exported bundle multiplies the year's
+            probability by: the rare ages, as the old, come out truer, the common ones less so. 0 for not at all; see
+            ``balance.year_weights``.
         bits: that each weight takes in the exported bundle: 32, 16 or 8; see ``agelens.compression``.
         log: where figures go beside ``metrics.csv``.
         seed: of the weights, the order of the samples, the augmentation and the dropout.
@@ -58,6 +61,7 @@ class TrainConfig(Section):
     checkpoint: CheckpointConfig = CheckpointConfig()
     trainer: TrainerConfig = TrainerConfig()
     flip: bool = True
+    rebalance: Share = 0.0
     bits: Bits = 32
     log: tuple[Literal["tensorboard", "mlflow"], ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

@@ -18,7 +18,7 @@ from agelens.data.grouping import middle_age
 from agelens.data.manifest import Manifest
 from agelens.train.balance import sample_weights
 
-__all__ = ["NO_GENDER", "Batch", "CropDataset", "Place"]
+__all__ = ["NO_GENDER", "Batch", "CropDataset", "Place", "year_ends"]
 
 # A gender that the data set does not tell; the loss leaves such samples out.
 NO_GENDER = -1
@@ -91,10 +91,11 @@ class CropDataset(Dataset[dict[str, Any]]):
         self.datasets: list[str] = sorted(rows["dataset"].unique().tolist())
         self.middle_ages = middle_age(rows)
         age = np.clip(rows["age"].to_numpy(dtype=np.float32), 0, ages.MAX_AGE)
+        low, high = year_ends(rows)
         self.labels: dict[str, npt.NDArray[Any]] = {
             "age": age,
-            "low": _ends(rows["age_low"], age),
-            "high": _ends(rows["age_high"], age),
+            "low": low,
+            "high": high,
             "gender": gender_codes(rows["gender"]),
             "weight": sample_weights(self.middle_ages, balance),
         }
@@ -123,10 +124,12 @@ class CropDataset(Dataset[dict[str, Any]]):
         return sample
 
 
-def _ends(band: pd.Series[float], exact: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """One end of each band, the rounded age where that is known: (N,)."""
-    ends = np.clip(band.to_numpy(dtype=np.float32), 0, ages.MAX_AGE)
-    return np.where(np.isnan(exact), ends, np.rint(exact)).astype(np.float32)
+def year_ends(rows: pd.DataFrame) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The first and the last year of each row's band, (N,) each; the rounded age where that is known."""
+    exact = np.rint(np.clip(rows["age"].to_numpy(dtype=np.float32), 0, ages.MAX_AGE))
+    bands = (np.clip(rows[end].to_numpy(dtype=np.float32), 0, ages.MAX_AGE) for end in ("age_low", "age_high"))
+    low, high = (np.where(np.isnan(exact), ends, exact).astype(np.float32) for ends in bands)
+    return low, high
 
 
 def gender_codes(genders: pd.Series[str]) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -16,6 +16,7 @@ from agelens.data.columns import GENDERS
 from agelens.errors import ConfigError
 from agelens.train.config import TrainConfig
 from agelens.train.heads import AgeHead, build_head
+from agelens.train.sections import BackboneConfig
 from agelens.train.strided import widen_strided
 from agelens.train.weights import Matched, load_weights, weights_path
 
@@ -92,7 +93,7 @@ def build_network(config: TrainConfig) -> AgeNetwork:
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise ConfigError(f"backbone.name: timm has no {name!r}; near it: {', '.join(near) or 'nothing'}")
-    backbone, features = _sized(name, config.input.size)
+    backbone, features = _sized(name, config.input.size, config.backbone.settings)
     widen_strided(backbone)
     learnt_with: Mapping[str, Sequence[float]] = getattr(backbone, "pretrained_cfg", {})
     return channels_last(
@@ -120,22 +121,22 @@ def load_start(network: AgeNetwork, config: TrainConfig) -> Matched | None:
         return None
     if start != "hub":
         return load_weights(network.backbone, weights_path(start))
-    tensors = _from_hub(config.backbone.name, network.backbone).state_dict()
+    tensors = _from_hub(config.backbone, network.backbone).state_dict()
     network.backbone.load_state_dict(tensors)
     return Matched(len(tensors), len(tensors), "name", (), 0)
 
 
-def _from_hub(name: str, like: nn.Module) -> nn.Module:
+def _from_hub(wanted: BackboneConfig, like: nn.Module) -> nn.Module:
     size = getattr(getattr(like, "patch_embed", None), "img_size", None)  # timm brings the places' numbers to that
-    settings = {} if size is None else {"img_size": size}
+    settings = {**wanted.settings, **({} if size is None else {"img_size": size})}
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it tells of each of a dozen tries
     try:
-        backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0, **settings)
+        backbone: nn.Module = timm.create_model(wanted.name, pretrained=True, num_classes=0, **settings)
     except Exception as error:  # the hub's client raises its own tree, and its requests' and timm's
         raise ConfigError(
-            f"backbone: timm's weights for {name!r} could not be had from the hub ({type(error).__name__}); "
+            f"backbone: timm's weights for {wanted.name!r} could not be had from the hub ({type(error).__name__}); "
             "set pretrained to false, and weights to a file's path or to null for random numbers"
         ) from error
     finally:
@@ -151,19 +152,29 @@ def channels_last(network: AgeNetwork) -> AgeNetwork:
     return network
 
 
-def _sized(name: str, size: int) -> tuple[nn.Module, int]:
+def _sized(name: str, size: int, settings: Mapping[str, Any]) -> tuple[nn.Module, int]:
     """A backbone that takes crops of a size, and its width; some of timm's must be told the size to do so."""
     try:
-        backbone = timm.create_model(name, num_classes=0)
+        backbone = _made(name, settings)
         return backbone, _features(backbone, name, size)
     except ConfigError as error:
         try:
-            backbone = timm.create_model(name, num_classes=0, img_size=size)
+            backbone = timm.create_model(name, num_classes=0, img_size=size, **settings)
         except (TypeError, AssertionError, ValueError, RuntimeError):
             raise error from None
         return backbone, _features(backbone, name, size)
+
+
+def _made(name: str, settings: Mapping[str, Any]) -> nn.Module:
+    try:
+        backbone: nn.Module = timm.create_model(name, num_classes=0, **settings)
     except RuntimeError as error:
         raise ConfigError(f"backbone.name: {' '.join(str(error).split())}") from error
+    except Exception as error:  # what a setting of the user's may make timm's constructors raise is theirs
+        if not settings:
+            raise
+        raise ConfigError(f"backbone.settings: {name!r} takes no {dict(settings)}: {error}") from error
+    return backbone
 
 
 def _features(backbone: nn.Module, name: str, size: int) -> int:

