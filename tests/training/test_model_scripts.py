@@ -82,7 +82,7 @@ def test_dlibs_file_becomes_the_network_that_it_holds(tmp_path: Path) -> None:
         layers.append([torch.from_numpy(one).float() for one in (kernel, bias, scale, offset)])
         width = filters
     (tmp_path / "net.dat").write_bytes(raw)
-    network = script.start_backbone(script.read_layers(tmp_path / "net.dat"))
+    network = script.start_backbone(*script.read_layers(tmp_path / "net.dat"))
 
     def layer(maps: torch.Tensor, stride: int, padding: int) -> torch.Tensor:
         kernel, bias, scale, offset = layers.pop(0)
@@ -109,7 +109,7 @@ def test_dlibs_file_becomes_the_network_that_it_holds(tmp_path: Path) -> None:
 
 def test_a_file_that_is_another_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "net.dat").write_bytes(_tensor(np.zeros(4000)) + _tensor(np.zeros(64)))
-    with pytest.raises(SystemExit, match="layer 1 has 4000 numbers; wanted 4736"):
+    with pytest.raises(SystemExit, match=r"another network, of layers \[\]; wanted \[\(32, 3, 7, 7\)"):
         _script("dlib_start").read_layers(tmp_path / "net.dat")
 
 
