@@ -22,9 +22,10 @@ from agelens.data.duplicates import digest
 from agelens.data.grouping import SplitPlan
 from agelens.data.manifest import Manifest, read_manifest, write_manifest
 from agelens.data.prepare import Preparation, prepare
-from agelens.export import Exported, export
+from agelens.export import export
 from agelens.faces.align import CropSpec
 from agelens.faces.detector import Detection, Detector, FixedDetector
+from agelens.finishing import Finished
 from agelens.train.config import TrainConfig, changed
 from agelens.train.keeping import Keeper
 from agelens.train.run import train
@@ -144,14 +145,14 @@ def trained_run(tiny_config: TrainConfig, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Exported]:
+def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Finished]:
     """A bundle of that run, and what export said of it. Not to be written to."""
     path = tmp_path_factory.mktemp("bundles") / "tiny.onnx"
     return path, export(trained_run, path, name="tiny", terms="made up", flip=True)
 
 
 @pytest.fixture(scope="session")
-def bundle_path(exported: tuple[Path, Exported]) -> Path:
+def bundle_path(exported: tuple[Path, Finished]) -> Path:
     """The bundle of the tiny run. Not to be written to."""
     return exported[0]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, helper, numpy_helper
 
-import agelens.export
+import agelens.finishing
 from agelens.bundle import Bundle
 from agelens.compression import Bits, compressed, to_eight_bits
 from agelens.data.manifest import Manifest
@@ -86,7 +86,7 @@ def test_a_bundle_with_fewer_bits_is_smaller_and_says_nearly_the_same(
 def test_bits_that_move_the_ages_too_far_are_refused(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agelens.export, "MAX_ROUNDING", 1e-9)
+    monkeypatch.setattr(agelens.finishing, "MAX_ROUNDING", 1e-9)
     with pytest.raises(ExportError, match=r"fewer bits move the age by .* take more bits"):
         export(trained_run, tmp_path / "small.onnx", name="tiny", bits=8)
     assert not (tmp_path / "small.onnx").exists()

@@ -21,8 +21,9 @@ from agelens.bundle import Bundle, Card
 from agelens.data.manifest import Manifest
 from agelens.errors import ConfigError, DataError, ExportError
 from agelens.evaluate.evaluation import figures, predict_split, read_crops
-from agelens.export import MAX_DISAGREEMENT, Exported, export
+from agelens.export import MAX_DISAGREEMENT, export
 from agelens.faces.detector import FixedDetector
+from agelens.finishing import Finished
 from agelens.onnx_network import BundleNetwork
 from agelens.train.config import TrainConfig, changed, write_config
 from agelens.train.run import load_trained
@@ -37,7 +38,7 @@ def card(bundle_path: Path) -> Card:
 
 
 def test_export_gives_the_card_and_the_predictions_behind_it(
-    exported: tuple[Path, Exported], card: Card, manifest: Manifest
+    exported: tuple[Path, Finished], card: Card, manifest: Manifest
 ) -> None:
     told = exported[1]
     assert told.card == card
@@ -265,7 +266,7 @@ def test_the_card_says_what_was_trained_on_whatever_it_is_measured_on(
     trained_run: Path,
     tiny_config: TrainConfig,
     edited: Callable[..., Path],
-    exported: tuple[Path, Exported],
+    exported: tuple[Path, Finished],
     tmp_path: Path,
 ) -> None:
     run = shutil.copytree(trained_run, tmp_path / "run")

@@ -50,6 +50,9 @@ COMMANDS: Final = {
     "export": Command(
         "Make a bundle of a run's best weights, calibrated and measured on the validation split.", "train"
     ),
+    "combine": Command(
+        "Make one bundle of several: each network sees the face, and their answers are pooled.", "train"
+    ),
 }
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agelens.cli.console import note, progress_bar
+from agelens.cli.bundles import check_target, tell_written
+from agelens.cli.console import progress_bar
 from agelens.compression import Bits
-from agelens.errors import OutputError
 from agelens.export import export as export_run
-from agelens.files import check_file
 
 __all__ = ["export"]
 
@@ -54,12 +53,10 @@ def export(
         measure it.
     """
     target = out or run / "bundle.onnx"
-    if target.suffix != ".onnx":
-        raise OutputError(f"{target}: a bundle's name ends in .onnx")
-    check_file(target)
+    check_target(target)
     name = name or run.resolve().name
     with progress_bar("exporting and measuring") as advance:
-        exported = export_run(
+        finished = export_run(
             run,
             target,
             name=name,
@@ -70,10 +67,4 @@ def export(
             manifest_path=manifest,
             progress=advance,
         )
-    if exported.moved:
-        note(f"weights in fewer bits move the age by {exported.moved:.3f} years on average")
-    overall = exported.card.figures["val"]["all"]
-    error = (
-        f"MAE {overall['mae']:.2f} years" if overall["mae"] is not None else f"{overall['band_accuracy']:.1%} in band"
-    )
-    note(f"wrote {target} ({target.stat().st_size / 1e6:.1f} MB): validation {error}")
+    tell_written(finished, target)

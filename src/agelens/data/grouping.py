@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from agelens.ages import MAX_AGE
 from agelens.data.duplicates import join_groups, near_pairs, pack_hashes
 from agelens.data.splits import TooFewGroupsError, assign_folds, assign_split
 from agelens.errors import DataError
 
-__all__ = ["SplitPlan", "assign_splits", "group_samples", "middle_age"]
+__all__ = ["SplitPlan", "assign_splits", "group_samples", "middle_age", "year_ends"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,17 @@ def middle_age(table: pd.DataFrame) -> npt.NDArray[np.float64]:
     """The age of each sample, or the middle of its band: (N,) years, NaN where neither is known."""
     middle = (table["age_low"] + table["age_high"]) / 2
     return table["age"].fillna(middle).to_numpy(dtype=np.float64)
+
+
+def year_ends(table: pd.DataFrame) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The first and the last year that each sample may have, (N,) each on the axis of 0 to 100.
+
+    Both are the rounded age where that is known, else the ends of the band.
+    """
+    exact = np.rint(np.clip(table["age"].to_numpy(dtype=np.float32), 0, MAX_AGE))
+    bands = (np.clip(table[end].to_numpy(dtype=np.float32), 0, MAX_AGE) for end in ("age_low", "age_high"))
+    low, high = (np.where(np.isnan(exact), ends, exact).astype(np.float32) for ends in bands)
+    return low, high
 
 
 def group_samples(table: pd.DataFrame) -> npt.NDArray[np.int32]:

@@ -9,8 +9,11 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
 from agelens import ages
+from agelens.data.grouping import year_ends
+from agelens.data.manifest import Manifest
+from agelens.errors import ConfigError
 
-__all__ = ["sample_weights", "year_weights"]
+__all__ = ["sample_weights", "training_year_weights", "year_weights"]
 
 SMOOTHING: Final = 2.0  # years
 RAREST: Final = 1e-6  # of the commonest year's share; rarer years are taken for as rare
@@ -67,3 +70,17 @@ def year_weights(
     shares = gaussian_filter1d(counts, ANSWER_SMOOTHING, mode="nearest", truncate=ages.NUM_BINS)
     rarity = np.maximum(shares / shares.max(), RAREST) ** -power
     return np.asarray(rarity, dtype=np.float32)
+
+
+def training_year_weights(manifest: Manifest, power: float) -> npt.NDArray[np.float32] | None:
+    """``year_weights`` of a manifest's training faces; None for a power of 0, which changes nothing.
+
+    Raises:
+        ConfigError: the power is no share.
+        DataError: there are no training faces.
+    """
+    if not 0 <= power <= 1:
+        raise ConfigError(f"rebalance is {power}; it must lie within 0…1")
+    if not power:
+        return None
+    return year_weights(*year_ends(manifest.split("train")), power)

@@ -14,11 +14,11 @@ from torch.utils.data import Dataset
 
 from agelens import ages
 from agelens.data.columns import GENDERS
-from agelens.data.grouping import middle_age
+from agelens.data.grouping import middle_age, year_ends
 from agelens.data.manifest import Manifest
 from agelens.train.balance import sample_weights
 
-__all__ = ["NO_GENDER", "Batch", "CropDataset", "Place", "year_ends"]
+__all__ = ["NO_GENDER", "Batch", "CropDataset", "Place"]
 
 # A gender that the data set does not tell; the loss leaves such samples out.
 NO_GENDER = -1
@@ -122,14 +122,6 @@ class CropDataset(Dataset[dict[str, Any]]):
             noisy = float(sample["age"]) + self._years * float(torch.randn(()))
             sample["age"] = np.float32(np.clip(noisy, 0, ages.MAX_AGE))
         return sample
-
-
-def year_ends(rows: pd.DataFrame) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The first and the last year of each row's band, (N,) each; the rounded age where that is known."""
-    exact = np.rint(np.clip(rows["age"].to_numpy(dtype=np.float32), 0, ages.MAX_AGE))
-    bands = (np.clip(rows[end].to_numpy(dtype=np.float32), 0, ages.MAX_AGE) for end in ("age_low", "age_high"))
-    low, high = (np.where(np.isnan(exact), ends, exact).astype(np.float32) for ends in bands)
-    return low, high
 
 
 def gender_codes(genders: pd.Series[str]) -> npt.NDArray[np.int64]:
