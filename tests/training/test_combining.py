@@ -31,9 +31,7 @@ def _bundle(
     nodes = [
         helper.make_node("Cast", ["crops"], ["wide"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["wide"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node(
-            "AveragePool", ["planes"], ["quarters"], kernel_shape=[size // 2] * 2, strides=[size // 2] * 2
-        ),
+        helper.make_node("AveragePool", ["planes"], ["quarters"], kernel_shape=half, strides=half),
         helper.make_node("Flatten", ["quarters"], ["flat"]),
     ]
     outputs, weights = [], []
