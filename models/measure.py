@@ -1,8 +1,8 @@
 """What a trained model is worth: a row of docs/model-search.md for each run.
 
-    python models/measure.py MANIFEST RUN [RUN ...] [--note "what was tried"]
+    python models/measure.py MANIFEST RUN [--note "what was tried"] [--bundle FILE] [--name NAME]
 
-Each RUN is a folder that ``agelens train`` wrote. Its bundle is run on the validation faces of MANIFEST, UTKFace's and
+RUN is a folder that ``agelens train`` wrote. Its bundle, or FILE, which was made of it, is run on the validation faces of MANIFEST, UTKFace's and
 FairFace's: mean absolute error over UTKFace and its age groups with 95 % bootstrap intervals, gender of those of ten
 years and over, the share of FairFace's faces put into the right one of its nine bands, the size of the file, and the
 time a face takes on one thread. The row goes to models/search.json, the run's configuration to models/search/, and the
@@ -98,12 +98,11 @@ def minutes(run: Path) -> float:
     return round(sum(steps * config.data.batch_size / np.array(speeds)) / 60, 1)
 
 
-def add(run: Path, manifest: Path, note: str) -> Row:
-    """Measure a run, and keep its row and its configuration."""
-    bundle = run / "bundle.onnx"
+def add(run: Path, manifest: Path, bundle: Path, *, name: str, note: str) -> Row:
+    """Measure a bundle of a run, and keep its row and the run's configuration."""
     config = read_config(run / "config.yaml")
     row = {
-        "name": run.name,
+        "name": name,
         "note": note,
         "backbone": config.backbone.name,
         "size": config.input.size,
@@ -116,9 +115,9 @@ def add(run: Path, manifest: Path, note: str) -> Row:
         **measured(Bundle.load(bundle), manifest),
     }
     (HERE / "search").mkdir(exist_ok=True)
-    shutil.copyfile(run / "config.yaml", HERE / "search" / f"{run.name}.yaml")
+    shutil.copyfile(run / "config.yaml", HERE / "search" / f"{name}.yaml")
     rows = list(json.loads(RECORD.read_text())) if RECORD.exists() else []
-    rows = [one for one in rows if one["name"] != run.name] + [row]
+    rows = [one for one in rows if one["name"] != name] + [row]
     write_rows(RECORD, rows, table(rows), MARKS)
     return row
 
@@ -157,15 +156,16 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Measure runs and write the page."""
+    """Measure a run and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("run", type=Path, nargs="+")
+    parser.add_argument("run", type=Path)
     parser.add_argument("--note", default="")
-    arguments = parser.parse_args()
-    for run in arguments.run:
-        row = add(run, arguments.manifest, arguments.note)
-        print(json.dumps(row))
+    parser.add_argument("--bundle", type=Path, help="the run's own by default")
+    parser.add_argument("--name", help="of the row; the run's by default")
+    given = parser.parse_args()
+    bundle, name = given.bundle or given.run / "bundle.onnx", given.name or given.run.name
+    print(json.dumps(add(given.run, given.manifest, bundle, name=name, note=given.note)))
 
 
 if __name__ == "__main__":
