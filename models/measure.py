@@ -3,10 +3,10 @@
     python models/measure.py MANIFEST RUN [--note "what was tried"] [--bundle FILE] [--name NAME]
 
 RUN is a folder that ``agelens train`` wrote. Its bundle, or FILE, which was made of it, is run on the validation faces
-of MANIFEST, UTKFace's and FairFace's: mean absolute error over UTKFace and its age groups with 95 % bootstrap intervals,
-gender of those of ten years and over, the share of FairFace's faces put into the right one of its nine bands, the size
-of the file, and the time a face takes on one thread. The row goes to models/search.json, the run's configuration to
-models/search/, and the table of docs/model-search.md is written anew.
+of MANIFEST, UTKFace's and FairFace's: mean absolute error over UTKFace and its age groups with 95 % bootstrap
+intervals, gender of those of ten years and over, the share of FairFace's faces put into the right one of its nine
+bands, the size of the file, and the time a face takes on one thread. The row goes to models/search.json, the run's
+configuration to models/search/, and the table of docs/model-search.md is written anew.
 """
 
 from __future__ import annotations
