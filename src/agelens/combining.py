@@ -21,8 +21,10 @@ from agelens.train.balance import training_year_weights
 
 __all__ = ["LEAST", "combine"]
 
-# No network rules a year out alone: its logarithm would outweigh all the others.
-LEAST: Final = 1e-4
+# No network rules a year out alone: its logarithm would outweigh all the others. More than this would flatten answers
+# that are sure, as of small children.
+LEAST: Final = 1e-6
+WEIGHTS: Final = (0.01, 100)  # of a bundle; products of more extreme powers are no distributions in float32
 OPSET: Final = 20
 FEWEST: Final = 2
 
@@ -50,11 +52,11 @@ def combine(
         out: the bundle to write.
         name: of the model, for the card.
         manifest: with validation faces.
-        weights: a positive number for each bundle; None for the same for all, which sum to 1.
+        weights: a number of 0.01 to 100 for each bundle; None for the same for all, which sum to 1.
         flip: average each crop with its mirror image; None for what all bundles say, no where they disagree.
         rebalance: how far rare ages are raised, 0…1; see ``balance.year_weights``.
         bits: that each weight takes in the file.
-        terms: under which it may be used; those of all bundles where this is empty.
+        terms: under which it may be used; those of all bundles, each once, where this is empty.
         progress: called with the number of validation faces measured and their total.
 
     Raises:
@@ -67,7 +69,7 @@ def combine(
     Source: the product is the logarithmic opinion pool, as in Heskes, "Selecting weighting factors in logarithmic
     opinion pools", NIPS 1997.
     """
-    files = [model_file(one) for one in bundles]
+    files = [model_file(one).absolute() for one in bundles]  # which no built-in model's name is
     cards = [Bundle.load(file).card for file in files]
     shares = _shares(weights, len(files))
     _check_fit(bundles, cards)
@@ -79,7 +81,7 @@ def combine(
         genders=next((one.genders for one in cards if one.genders), ()),
         flip=all(one.flip for one in cards) if flip is None else flip,
         interval_masses={str(level): level for level in LEVELS},
-        terms=terms or "; ".join(dict.fromkeys(one.terms for one in cards if one.terms)),
+        terms=terms or _terms(cards),
         training=_training(cards, shares, rebalance),
     )
     year_weights = training_year_weights(manifest, rebalance)
@@ -91,8 +93,9 @@ def _shares(weights: Sequence[float] | None, bundles: int) -> list[float]:
     if bundles < FEWEST:
         raise ConfigError(f"{bundles} bundle to combine; give {FEWEST} or more")
     shares = [1 / bundles] * bundles if weights is None else [float(one) for one in weights]
-    if len(shares) != bundles or not all(0 < one < np.inf for one in shares):
-        raise ConfigError(f"weights {shares} for {bundles} bundles; give a positive number for each")
+    least, most = WEIGHTS
+    if len(shares) != bundles or not all(least <= one <= most for one in shares):
+        raise ConfigError(f"weights {shares} for {bundles} bundles; give a number of {least} to {most} for each")
     return shares
 
 
@@ -109,10 +112,19 @@ def _check_fit(bundles: Sequence[str | Path], cards: Sequence[Card]) -> None:
         raise ConfigError(f"the bundles tell other genders: {' and '.join(map(str, sorted(told)))}")
 
 
+def _terms(cards: Sequence[Card]) -> str:
+    parts = [part for card in cards for part in (card.terms or f"{card.name}: terms not stated").split("; ")]
+    return "; ".join(dict.fromkeys(parts))
+
+
 def _training(cards: Sequence[Card], shares: Sequence[float], rebalance: float) -> dict[str, Any]:
     """What the bundles were trained on, all together and each."""
-    members = [{"name": card.name, "weight": share, **card.training} for card, share in zip(cards, shares, strict=True)]
-    datasets = sorted({dataset for card in cards for dataset in card.training.get("datasets", ())})
+    members = [
+        {"name": card.name, "weight": share, "training": dict(card.training)}
+        for card, share in zip(cards, shares, strict=True)
+    ]
+    told = (card.training.get("datasets") for card in cards)
+    datasets = sorted({str(name) for names in told if isinstance(names, list) for name in names})
     return {"datasets": datasets, "rebalance": rebalance, "members": members}
 
 
@@ -125,11 +137,12 @@ def _joined(
     constants: list[onnx.TensorProto] = []
     ages, genders = [], []
     for number, (file, member) in enumerate(zip(files, cards, strict=True)):
-        graph = _prefixed(file, f"member{number}_")
-        nodes += [*_shown(graph.input[0].name, size, member.crop.size, constants), *graph.node]
+        prefix = f"member{number}_"
+        graph = _prefixed(file, prefix)
+        nodes += [*_shown(f"{prefix}crops", size, member.crop.size, constants), *graph.node]
         constants += graph.initializer
-        ages.append(graph.output[0].name)
-        genders += [graph.output[1].name] if member.genders else []
+        ages.append(f"{prefix}age_probs")
+        genders += [f"{prefix}gender_probs"] if member.genders else []
     nodes += _pooled_ages(ages, shares, raised, constants)
     outputs = [helper.make_tensor_value_info("age_probs", TensorProto.FLOAT, ["faces", NUM_BINS])]
     if genders:
@@ -163,17 +176,18 @@ def _shown(name: str, size: int, wanted: int, constants: list[onnx.TensorProto])
     """From ``crops`` to what a member is shown: the same, or made smaller without aliasing."""
     if wanted == size:
         return [helper.make_node("Identity", ["crops"], [name])]
-    constants.append(numpy_helper.from_array(np.array([wanted, wanted], np.int64), f"{name}_size"))
-    constants.extend(_constant(end, f"{name}_{end}") for end in (0, 255))
-    steps = [f"{name}_{step}" for step in ("wide", "planes", "smaller", "whole", "within", "bytes")]
+    own = f"shown_{name}"
+    constants.append(numpy_helper.from_array(np.array([wanted, wanted], np.int64), f"{own}_size"))
+    constants.extend(_constant(end, f"{own}_{end}") for end in (0, 255))
+    steps = [f"{own}_{step}" for step in ("wide", "planes", "smaller", "whole", "within", "bytes")]
     return [
         helper.make_node("Cast", ["crops"], steps[:1], to=TensorProto.FLOAT),
         helper.make_node("Transpose", steps[:1], steps[1:2], perm=[0, 3, 1, 2]),
         helper.make_node(
-            "Resize", [steps[1], "", "", f"{name}_size"], steps[2:3], mode="linear", antialias=1, axes=[2, 3]
+            "Resize", [steps[1], "", "", f"{own}_size"], steps[2:3], mode="linear", antialias=1, axes=[2, 3]
         ),
         helper.make_node("Round", steps[2:3], steps[3:4]),
-        helper.make_node("Clip", [steps[3], f"{name}_0", f"{name}_255"], steps[4:5]),
+        helper.make_node("Clip", [steps[3], f"{own}_0", f"{own}_255"], steps[4:5]),
         helper.make_node("Cast", steps[4:5], steps[5:6], to=TensorProto.UINT8),
         helper.make_node("Transpose", steps[5:6], [name], perm=[0, 2, 3, 1]),
     ]
@@ -185,12 +199,13 @@ def _pooled_ages(
     constants.append(_constant(LEAST, "least"))
     nodes, terms = [], []
     for name, share in zip(ages, shares, strict=True):
-        constants.append(_constant(share, f"{name}_share"))
-        steps = [f"{name}_{step}" for step in ("likely", "log", "weighted")]
+        own = f"pooled_{name}"
+        constants.append(_constant(share, f"{own}_share"))
+        steps = [f"{own}_{step}" for step in ("likely", "log", "weighted")]
         nodes += [
             helper.make_node("Add", [name, "least"], steps[:1]),
             helper.make_node("Log", steps[:1], steps[1:2]),
-            helper.make_node("Mul", [steps[1], f"{name}_share"], steps[2:]),
+            helper.make_node("Mul", [steps[1], f"{own}_share"], steps[2:]),
         ]
         terms.append(steps[2])
     if raised is not None:
@@ -206,11 +221,13 @@ def _pooled_ages(
 def _pooled_genders(
     genders: Sequence[str], shares: Sequence[float], constants: list[onnx.TensorProto]
 ) -> list[onnx.NodeProto]:
-    nodes = []
+    nodes, terms = [], []
     for name, share in zip(genders, shares, strict=True):
-        constants.append(_constant(share, f"{name}_share"))
-        nodes.append(helper.make_node("Mul", [name, f"{name}_share"], [f"{name}_weighted"]))
-    return [*nodes, helper.make_node("Sum", [f"{name}_weighted" for name in genders], ["gender_probs"])]
+        own = f"pooled_{name}"
+        constants.append(_constant(share, f"{own}_share"))
+        nodes.append(helper.make_node("Mul", [name, f"{own}_share"], [own]))
+        terms.append(own)
+    return [*nodes, helper.make_node("Sum", terms, ["gender_probs"])]
 
 
 def _constant(value: Any, name: str) -> onnx.TensorProto:

@@ -33,6 +33,8 @@ def compressed(model: onnx.ModelProto, bits: Bits) -> onnx.ModelProto:
     Returns:
         Another model; ``model`` stays as it is.
     """
+    if bits not in BITS:
+        raise ValueError(f"{bits} bits a weight; there are {', '.join(map(str, BITS))}")
     smaller = onnx.ModelProto()
     smaller.CopyFrom(model)
     if bits == 32:

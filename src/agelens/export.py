@@ -54,7 +54,7 @@ def export(
         terms: under which it may be used, for the card; those of its data sets where this is empty.
         flip: average each crop with its mirror image: more accurate, twice the time of the network; None for what
             the run's configuration says.
-        rebalance: how far rare ages are raised, by the shares of the manifest's training faces; see ``TrainConfig``.
+        rebalance: how far rare ages are raised, by how many training faces of the run have them; see ``TrainConfig``.
         bits: that each weight takes; see ``TrainConfig``.
         manifest_path: where the run's manifest is now, or another whose validation faces shall be used, as one with
             exact ages for a network that learnt from bands; None where its configuration says.
@@ -74,7 +74,7 @@ def export(
     trained = trained._replace(config=changed(trained.config, **wanted))
     config = trained.config
     manifest = read_manifest(manifest_path or config.data.manifest)
-    weights = training_year_weights(manifest, config.rebalance)
+    weights = training_year_weights(_learnt_from(config, manifest), config.rebalance)
     network = BundleNetwork(trained.network, None if weights is None else torch.from_numpy(weights)).eval()
     check_faces(manifest)
     card = Card(
@@ -96,6 +96,13 @@ def export(
         check=lambda bundle: _check_parity(network, bundle, manifest),
         progress=progress,
     )
+
+
+def _learnt_from(config: TrainConfig, manifest: Manifest) -> Manifest:
+    """The run's own manifest, where it is still to be had; else the one that was given in its place."""
+    if not config.rebalance or config.data.manifest.resolve() == manifest.folder.resolve():
+        return manifest
+    return read_manifest(config.data.manifest) if config.data.manifest.exists() else manifest
 
 
 def _check_parity(network: BundleNetwork, bundle: Bundle, manifest: Manifest) -> None:

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
+from agelens import ages
 from agelens.bundle import CARD_KEY, Bundle, Card, Output, dump_card
 from agelens.combining import LEAST, combine
 from agelens.data.columns import GENDERS
@@ -137,6 +138,64 @@ def test_a_bundle_with_itself_says_the_same(bundle_path: Path, manifest: Manifes
     twice, once = (Bundle.load(path) for path in (tmp_path / "twice.onnx", bundle_path))
     crops = read_crops(manifest, manifest.split("val"), once)
     assert twice.run(crops).gender_probs == pytest.approx(once.run(crops).gender_probs, abs=0.01)
+    assert twice.run(crops).age_probs == pytest.approx(once.run(crops).age_probs, abs=2e-3)
+
+
+def test_answers_that_are_sure_stay_sure(manifest: Manifest, tmp_path: Path) -> None:
+    """As of infants: what is added to each year so that none is ruled out must not move them."""
+    sure = _bundle(tmp_path / "sure.onnx", 64, seed=1)
+    model = onnx.load(sure)
+    (weights,) = (one for one in model.graph.initializer if one.name == "age_probs_w")
+    favoured = np.zeros((12, 101), np.float32)
+    favoured[:, 1] = 0.02
+    weights.CopyFrom(numpy_helper.from_array(favoured, weights.name))
+    sure.write_bytes(model.SerializeToString())
+    combine([sure, sure], tmp_path / "both.onnx", name="both", manifest=manifest)
+    crops = _faces(64)
+    alone, both = (ages.expected_age(Bundle.load(path).run(crops).age_probs) for path in (sure, tmp_path / "both.onnx"))
+    assert alone.max() < 1.1
+    assert both == pytest.approx(alone, abs=0.02)
+
+
+def test_networks_whose_names_are_ours_can_be_joined(pair: list[Path], manifest: Manifest, tmp_path: Path) -> None:
+    """Names that the joined network uses too, gender told first, and weights that are inputs as well."""
+    model = onnx.load(pair[1])
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                names[place] = {"wide": "crops_wide", "flat": "age_probs_log"}.get(name, name)
+    outputs = list(model.graph.output)
+    del model.graph.output[:]
+    model.graph.output.extend(reversed(outputs))
+    (weights,) = (one for one in model.graph.initializer if one.name == "age_probs_w")
+    model.graph.input.insert(0, helper.make_tensor_value_info(weights.name, TensorProto.FLOAT, list(weights.dims)))
+    odd = tmp_path / "odd.onnx"
+    odd.write_bytes(model.SerializeToString())
+    for name, second in (("plain", pair[1]), ("odd", odd)):
+        combine([pair[0], second], tmp_path / f"with-{name}.onnx", name=name, manifest=manifest)
+    plain, got = (Bundle.load(tmp_path / f"with-{name}.onnx").run(_faces(64)) for name in ("plain", "odd"))
+    assert got.age_probs == pytest.approx(plain.age_probs, abs=1e-6)
+    assert got.gender_probs == pytest.approx(plain.gender_probs, abs=1e-6)
+
+
+def test_terms_stand_once_and_missing_ones_are_told(manifest: Manifest, tmp_path: Path) -> None:
+    one = _bundle(tmp_path / "one.onnx", 64, seed=1, terms="a; b")
+    two = _bundle(tmp_path / "two.onnx", 64, seed=2, terms="b", training={"datasets": None, "name": "x", "weight": "y"})
+    three = _bundle(tmp_path / "three.onnx", 64, seed=3, terms="")
+    card = combine([one, two, three], tmp_path / "all.onnx", name="all", manifest=manifest).card
+    assert card.terms == "a; b; three: terms not stated"
+    assert card.training["datasets"] == ["one", "three"]
+    assert [member["name"] for member in card.training["members"]] == ["one", "two", "three"]
+    assert card.training["members"][1]["training"]["weight"] == "y"
+
+
+def test_a_file_with_a_built_in_models_name_is_that_file(
+    pair: list[Path], manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "base").write_bytes(pair[0].read_bytes())
+    monkeypatch.chdir(tmp_path)
+    card = combine(["./base", pair[1]], tmp_path / "both.onnx", name="both", manifest=manifest).card
+    assert card.training["members"][0]["name"] == "large"
 
 
 def test_what_does_not_fit_together_is_refused(pair: list[Path], manifest: Manifest, tmp_path: Path) -> None:
@@ -147,8 +206,9 @@ def test_what_does_not_fit_together_is_refused(pair: list[Path], manifest: Manif
     for bundles, options, error, message in (
         (pair[:1], {}, ConfigError, "1 bundle to combine; give 2 or more"),
         (pair, {"weights": [1.0]}, ConfigError, r"weights \[1.0\] for 2 bundles"),
-        (pair, {"weights": [1.0, 0.0]}, ConfigError, "give a positive number for each"),
-        (pair, {"weights": [1.0, float("nan")]}, ConfigError, "give a positive number for each"),
+        (pair, {"weights": [1.0, 0.0]}, ConfigError, r"give a number of 0.01 to 100 for each"),
+        (pair, {"weights": [1.0, 1e30]}, ConfigError, r"give a number of 0.01 to 100 for each"),
+        (pair, {"weights": [1.0, float("nan")]}, ConfigError, r"give a number of 0.01 to 100 for each"),
         (pair, {"rebalance": 2.0}, ConfigError, "rebalance is 2.0; it must lie within 0…1"),
         ([pair[0], wider], {}, ConfigError, r"wider.onnx: its crops are of template face and margin 0.1"),
         ([pair[0], others], {}, ConfigError, "tell other genders"),

@@ -201,9 +201,21 @@ def test_rebalanced_answers_are_the_networks_over_the_share_of_each_year(
     padded = np.concatenate([np.repeat(years[:1], 101), years, np.repeat(years[-1:], 101)])  # as if the ends went on
     kernel = np.exp(-(np.arange(-101, 102) ** 2) / (2 * 4.0**2))
     shares = np.convolve(padded, kernel / kernel.sum(), mode="valid") / len(manifest.split("train"))
-    wanted = plain / np.sqrt(np.maximum(shares, shares.max() / 1e6))
+    wanted = plain / np.sqrt(np.maximum(shares, shares.max() / 100))
     assert even == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), rel=1e-3, abs=1e-7)
     assert ages.expected_age(even).mean() != pytest.approx(ages.expected_age(plain).mean(), abs=0.5)
+
+
+def test_ages_are_as_rare_as_the_run_met_them_whatever_it_is_measured_on(
+    trained_run: Path, manifest: Manifest, edited: Callable[..., Path], tmp_path: Path
+) -> None:
+    old = edited(tmp_path / "old", lambda table: table.assign(age=table["age"].where(table["split"] == "val", 90)))
+    paths = [tmp_path / "own.onnx", tmp_path / "other.onnx"]
+    for path, measured_on in zip(paths, (None, old), strict=True):
+        export(trained_run, path, name="even", rebalance=0.5, manifest_path=measured_on)
+    crops = read_crops(manifest, manifest.split("all"), Bundle.load(paths[0]))
+    own, other = (Bundle.load(path).run(crops).age_probs for path in paths)
+    assert other == pytest.approx(own, abs=1e-6)
 
 
 @pytest.mark.parametrize("power", [-0.1, 1.1, float("nan")])

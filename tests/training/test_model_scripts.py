@@ -181,3 +181,26 @@ def test_rows_go_into_the_record_and_between_the_marks_of_the_page(
     script.write_rows(tmp_path / "rows.json", [{"name": "one"}], "| one |", ("<!-- a -->", "<!-- b -->"))
     assert (tmp_path / "page.md").read_text() == "before <!-- a -->\n| one |\n<!-- b --> after"
     assert json.loads((tmp_path / "rows.json").read_text()) == [{"name": "one"}]
+
+
+def test_all_choices_are_made_where_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = _script("screen")
+    made: list[str] = []
+    row = {"what": "x", "milliseconds": 1.0, **dict.fromkeys(("mae", "mae_0_9", "mae_60"), (1.0, 0.5, 1.5))}
+
+    def screened(name: str, work: Path) -> dict[str, Any]:
+        made.append(name)
+        return {"name": name, **row}
+
+    monkeypatch.setattr(script, "screened", screened)
+    monkeypatch.setattr(script, "RECORD", tmp_path / "rows.json")
+    monkeypatch.setattr(script, "write_rows", lambda record, rows, lines, marks: record.write_text(json.dumps(rows)))
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    for arguments in (["start"], [], ["scratch"]):
+        monkeypatch.setattr(sys, "argv", ["screen.py", str(tmp_path), *arguments])
+        script.main()
+    assert made == ["start", *script.SCREENS, "scratch"]
+    assert [one["name"] for one in json.loads((tmp_path / "rows.json").read_text())] == list(script.SCREENS)
+    monkeypatch.setattr(sys, "argv", ["screen.py", str(tmp_path), "none"])
+    with pytest.raises(SystemExit):
+        script.main()

@@ -226,12 +226,20 @@ def test_settings_go_to_timm_when_the_network_is_made(tiny_config: TrainConfig) 
         ("test_resnet", {"act_layer": "nonsense"}),
         ("resnet18", {"layers": ("a",)}),
         ("resnet18", {"channels": (0, 0, 0, 0)}),
+        ("resnet18", {"layers": (3, 4, 6)}),
+        ("resnet18", {"channels": (-8, 8, 8, 8)}),
+        ("mobilenetv2_100", {"act_layer": "swishh"}),
+        ("mobilenetv1_100", {"drop_rate": "a"}),
+        ("mobilenetv2_100", {"stem_size": 0}),
+        ("test_vit", {"patch_size": 0}),
+        ("test_vit", {"num_heads": 0}),
+        ("test_efficientnet", {"drop_rate": 2.0}),
     ],
 )
 def test_settings_that_a_network_does_not_take_are_named(
     name: str, settings: dict[str, Any], tiny_config: TrainConfig
 ) -> None:
-    with pytest.raises(ConfigError, match=f"backbone.settings: '{name}' takes no .*{next(iter(settings))}"):
+    with pytest.raises(ConfigError, match=f"backbone.settings: no '{name}' with .*{next(iter(settings))}"):
         build_network(changed(tiny_config, backbone__name=name, backbone__settings=settings))
 
 

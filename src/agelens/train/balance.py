@@ -16,7 +16,7 @@ from agelens.errors import ConfigError
 __all__ = ["sample_weights", "training_year_weights", "year_weights"]
 
 SMOOTHING: Final = 2.0  # years
-RAREST: Final = 1e-6  # of the commonest year's share; rarer years are taken for as rare
+RAREST: Final = 0.01  # of the commonest year's share; rarer years, and those without a face, are taken for as rare
 ANSWER_SMOOTHING: Final = 4.0  # years; the answer's own density should keep its shape
 # A year of which there is one face among thousands would otherwise outweigh a whole batch.
 HEAVIEST: Final = 10.0
@@ -59,14 +59,16 @@ def year_weights(
         power: 0…1; 0 changes nothing, 1 takes all ages for equally common.
 
     Returns:
-        (101,) float32, 1 for the commonest year, more for all others.
+        (101,) float32, 1 for the commonest year, more for the others, and 100 to that power at most.
 
     Source: Menon et al., "Long-tail learning via logit adjustment", ICLR 2021 (its adjustment after training).
     """
-    first, last = (np.clip(np.rint(ends), 0, ages.MAX_AGE) for ends in (low, high))
-    axis = ages.axis()
-    inside = (axis >= first[:, None]) & (axis <= last[:, None])
-    counts = (inside / inside.sum(axis=1, keepdims=True)).sum(axis=0)
+    first, last = (np.clip(np.rint(ends), 0, ages.MAX_AGE).astype(int) for ends in (low, high))
+    part = 1 / (last - first + 1)
+    steps = np.zeros(ages.NUM_BINS + 1)
+    np.add.at(steps, first, part)
+    np.add.at(steps, last + 1, -part)
+    counts = np.maximum(steps[:-1].cumsum(), 0)
     shares = gaussian_filter1d(counts, ANSWER_SMOOTHING, mode="nearest", truncate=ages.NUM_BINS)
     rarity = np.maximum(shares / shares.max(), RAREST) ** -power
     return np.asarray(rarity, dtype=np.float32)

@@ -153,9 +153,23 @@ def channels_last(network: AgeNetwork) -> AgeNetwork:
 
 
 def _sized(name: str, size: int, settings: Mapping[str, Any]) -> tuple[nn.Module, int]:
-    """A backbone that takes crops of a size, and its width; some of timm's must be told the size to do so."""
+    """A backbone that takes crops of a size, and its width.
+
+    Whatever settings of the user's make timm's constructors and networks raise is told as theirs.
+    """
+    if not settings:
+        return _sized_alone(name, size)
     try:
-        backbone = _made(name, settings)
+        return _sized_alone(name, size, **settings)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}" if not isinstance(error, ConfigError) else str(error)
+        raise ConfigError(f"backbone.settings: no {name!r} with {dict(settings)}: {said}") from error
+
+
+def _sized_alone(name: str, size: int, **settings: Any) -> tuple[nn.Module, int]:
+    """Some of timm's must be told the size to take it."""
+    try:
+        backbone = timm.create_model(name, num_classes=0, **settings)
         return backbone, _features(backbone, name, size)
     except ConfigError as error:
         try:
@@ -163,18 +177,8 @@ def _sized(name: str, size: int, settings: Mapping[str, Any]) -> tuple[nn.Module
         except (TypeError, AssertionError, ValueError, RuntimeError):
             raise error from None
         return backbone, _features(backbone, name, size)
-
-
-def _made(name: str, settings: Mapping[str, Any]) -> nn.Module:
-    try:
-        backbone: nn.Module = timm.create_model(name, num_classes=0, **settings)
     except RuntimeError as error:
         raise ConfigError(f"backbone.name: {' '.join(str(error).split())}") from error
-    except Exception as error:  # what a setting of the user's may make timm's constructors raise is theirs
-        if not settings:
-            raise
-        raise ConfigError(f"backbone.settings: {name!r} takes no {dict(settings)}: {error}") from error
-    return backbone
 
 
 def _features(backbone: nn.Module, name: str, size: int) -> int:

@@ -25,18 +25,14 @@ __all__ = [
 
 # What we tell timm ourselves, and what would have it read files.
 OURS: Final = frozenset(
-    {
-        "model_name",
-        "num_classes",
-        "img_size",
-        "in_chans",
-        "features_only",
-        "checkpoint_path",
-        "cache_dir",
-        "global_pool",
-    }
+    {"model_name", "num_classes", "img_size", "in_chans", "features_only", "global_pool", "device", "dtype"}
+    | {"checkpoint_path", "cache_dir"}
 )
-PLAIN: Final = (bool, int, float, str)
+LARGEST: Final = 8192  # number in backbone.settings; networks of more layers or channels would never be done
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, bool | str) or (isinstance(value, int | float) and abs(value) <= LARGEST)
 
 
 class DataConfig(Section):
@@ -113,10 +109,13 @@ class BackboneConfig(Section):
         ours = sorted(name for name in settings if name in OURS or name.startswith("pretrained"))
         if ours:
             raise ValueError(f"{', '.join(ours)}: not for settings; weights, input and heads have keys of their own")
-        for name, value in settings.items():
-            if not all(isinstance(one, PLAIN) for one in (value if isinstance(value, list | tuple) else [value])):
-                raise ValueError(f"{name}: {value!r} is no number, text, truth or list of them")
-        return settings
+        plain = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+        for name, value in plain.items():
+            if not all(_is_plain(one) for one in (value if isinstance(value, tuple) else [value])):
+                raise ValueError(
+                    f"{name}: {value!r} is no text, truth or number of {-LARGEST} to {LARGEST}, or list of them"
+                )
+        return plain
 
     @property
     def start(self) -> str | None:
