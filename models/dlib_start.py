@@ -27,11 +27,9 @@ import onnx
 import timm
 import torch
 from onnx import numpy_helper
-from safetensors.torch import save_file
 from torch import nn
 
-from agelens.files import atomic_path
-from unfolding import Pixels, crops, even_filters, for_pixels, pixels, set_affine, unfold_norms
+from unfolding import Pixels, crops, for_pixels, save_start, set_affine
 
 BACKBONE = "resnet18"
 Settings = Mapping[str, Any]
@@ -175,16 +173,8 @@ def main() -> None:
     torch.manual_seed(0)  # of the filters that timm has more
     settings, layers = read_layers(arguments.model)
     backbone = start_backbone(settings, layers)
-    made, train = Pixels.of_timm(backbone), crops(arguments.crops, "train", SIZES[arguments.model.suffix])
-    sample = next(pixels(train, made))
-    with torch.no_grad():
-        before = backbone(sample)
-        even_filters(backbone)
-        unfold_norms(backbone, pixels(train, made))
-        moved = (backbone(sample) - before).abs().max() / before.abs().max()
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(arguments.out) as temporary:
-        save_file({name: one.contiguous() for name, one in backbone.state_dict().items()}, temporary)
+    train = crops(arguments.crops, "train", SIZES[arguments.model.suffix])
+    moved = save_start(backbone, train, arguments.out, even=True)
     print(f"wrote {arguments.out}: {len(layers)} layers for timm's {BACKBONE} with {settings}; moved by {moved:.1e}")
 
 

@@ -24,12 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import timm
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from agelens.files import atomic_path
 from agelens.train.dataset import CropDataset
-from unfolding import Pixels, crops, even_filters, for_pixels, pixels, set_affine, unfold_norms
+from unfolding import Pixels, crops, for_pixels, pixels, save_start, set_affine
 
 BACKBONE = "mobilenetv1_100"
 LAYERS = ("conv1", *(f"conv_{kind}_{number}" for number in range(1, 14) for kind in ("dw", "pw")))
@@ -94,20 +92,12 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("crops", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--even", action="store_true", help="bring all filters to the size of random ones")
     arguments: Any = parser.parse_args()
     tensors = read_tensors(arguments.model)
     backbone = folded_backbone(tensors)
     train, val = (crops(arguments.crops, split, SIZE) for split in ("train", "val"))
-    made = Pixels.of_timm(backbone)
-    sample = next(pixels(train, made))
-    with torch.no_grad():
-        before = backbone(sample)
-        even_filters(backbone)
-        unfold_norms(backbone, pixels(train, made))
-        moved = (backbone(sample) - before).abs().max() / before.abs().max()
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(arguments.out) as temporary:
-        save_file({name: one.contiguous() for name, one in backbone.state_dict().items()}, temporary)
+    moved = save_start(backbone, train, arguments.out, even=arguments.even)
     print(f"wrote {arguments.out}: {len(LAYERS)} layers for timm's {BACKBONE}; features moved by at most {moved:.1e}")
     print(f"its own ages are off by {own_error(backbone, tensors, val):.2f} years on {len(val):,} validation faces")
 

@@ -65,6 +65,7 @@ def _dlib(settings: Mapping[str, Any], start: str) -> Mapping[str, Any]:
 
 SCREENS: Mapping[str, Screen] = {
     "start": Screen("MobileNetV1 that knows faces (models/face_start.py)", {}),
+    "even": Screen("start, its filters evened (--even)", {"backbone__weights": "runs/start/faceres-even.safetensors"}),
     "mobilenetv2": Screen("MobileNetV2, ImageNet", MOBILENET_V2),
     "efficientnet-lite0": Screen("EfficientNet-Lite0, ImageNet", LITE0),
     "dlib-faces": Screen("dlib's ResNet that knows faces", _dlib(FACES, "dlib-faces")),

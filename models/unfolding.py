@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from agelens.data.manifest import read_manifest
 from agelens.faces.align import CropSpec
+from agelens.files import atomic_path
 from agelens.train.dataset import CropDataset
 from agelens.train.transforms import plain_transform
 
-__all__ = ["FACES", "Pixels", "crops", "even_filters", "for_pixels", "pixels", "set_affine", "unfold_norms"]
+__all__ = ["Pixels", "crops", "even_filters", "for_pixels", "pixels", "save_start", "set_affine", "unfold_norms"]
 
 FACES = 2048
 
@@ -110,3 +112,22 @@ def pixels(faces: CropDataset, made: Pixels) -> Iterator[torch.Tensor]:
     for start in range(0, len(faces), 64):
         some = [faces[0, place]["crop"] for place in range(start, min(start + 64, len(faces)))]
         yield (torch.stack(some).float() - made.taken) / made.divided
+
+
+@torch.no_grad()
+def save_start(backbone: nn.Module, faces: CropDataset, out: Path, *, even: bool) -> float:
+    """Unfold a backbone's norms by what faces give, and write its tensors; ``even``: its filters are evened first.
+
+    Returns:
+        By how much the features of the first faces moved, as a share of the largest.
+    """
+    made = Pixels.of_timm(backbone)
+    sample = next(pixels(faces, made))
+    before = backbone(sample)
+    if even:
+        even_filters(backbone)
+    unfold_norms(backbone, pixels(faces, made))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as temporary:
+        save_file({name: one.contiguous() for name, one in backbone.state_dict().items()}, temporary)
+    return float((backbone(sample) - before).abs().max() / before.abs().max())

@@ -46,13 +46,18 @@ def _script(name: str) -> ModuleType:
 def test_unfolded_norms_give_the_same_answers_and_hold_what_comes_to_them() -> None:
     torch.manual_seed(0)
     unfolding = _script("unfolding")
-    network = timm.create_model("test_efficientnet", num_classes=0).eval()
+    network = timm.create_model("resnet18", num_classes=0, channels=(8, 8, 12, 16), avg_down=True).eval()
     norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
             unfolding.set_affine(norm, torch.rand_like(norm.weight) + 0.5, torch.randn_like(norm.weight))
     batches = list(torch.randn(6, 8, 3, 32, 32))
     before = torch.stack([network(one) for one in batches]).detach()
+    unfolding.even_filters(network)
+    for one in network.modules():
+        if isinstance(one, nn.Conv2d):
+            sizes = one.weight.detach().square().mean((1, 2, 3)) * one.weight[0].numel()
+            assert sizes == pytest.approx(torch.full_like(sizes, 2), rel=1e-4)
     unfolding.unfold_norms(network, iter(batches))
     after = torch.stack([network(one) for one in batches]).detach()
     assert after == pytest.approx(before, abs=1e-4)
