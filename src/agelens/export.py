@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +17,9 @@ from agelens.compression import Bits
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.sources import known_sources
-from agelens.errors import ExportError
+from agelens.errors import ConfigError, ExportError
 from agelens.evaluate.evaluation import read_crops
+from agelens.faces.align import CropSpec
 from agelens.finishing import LEVELS, PARITY_CROPS, Finished, check_faces, finish
 from agelens.onnx_network import BundleNetwork, to_onnx
 from agelens.train.balance import training_year_weights
@@ -36,6 +38,7 @@ def export(
     *,
     name: str,
     terms: str = "",
+    size: int | None = None,
     flip: bool | None = None,
     rebalance: float | None = None,
     bits: Bits | None = None,
@@ -52,6 +55,9 @@ def export(
         out: the bundle to write.
         name: of the model, for the card.
         terms: under which it may be used, for the card; those of its data sets where this is empty.
+        size: of the bundle's crops, in pixels a side, where it is to be another than the training's: smaller ones take
+            less time and are less accurate (the reverse of Touvron et al., "Fixing the train-test resolution
+            discrepancy", NeurIPS 2019); None for what the run's configuration says.
         flip: average each crop with its mirror image: more accurate, twice the time of the network; None for what
             the run's configuration says.
         rebalance: how far rare ages are raised, by how many training faces of the run have them; see ``TrainConfig``.
@@ -64,7 +70,7 @@ def export(
         The card, as it stands in the bundle, with the predictions that its figures come from.
 
     Raises:
-        ConfigError: the folder holds no run.
+        ConfigError: the folder holds no run, or its network takes no crops of ``size``.
         DataError: its manifest is gone or does not fit.
         ExportError: network and bundle disagree, or fewer bits move the ages too far.
         OutputError: ``out`` cannot be written.
@@ -80,7 +86,7 @@ def export(
     card = Card(
         name=name,
         version=VERSION,
-        crop=fitting_crop(config, manifest),
+        crop=_crop(network, fitting_crop(config, manifest), size),
         genders=GENDERS if trained.network.gender is not None else (),
         flip=config.flip if flip is None else flip,
         interval_masses={str(level): level for level in LEVELS},
@@ -96,6 +102,18 @@ def export(
         check=lambda bundle: _check_parity(network, bundle, manifest),
         progress=progress,
     )
+
+
+def _crop(network: BundleNetwork, crop: CropSpec, size: int | None) -> CropSpec:
+    if size is None or size == crop.size:
+        return crop
+    try:
+        crop = replace(crop, size=size)
+        with torch.inference_mode():
+            network(torch.zeros(1, size, size, 3, dtype=torch.uint8))
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise ConfigError(f"no crops of {size} pixels: {' '.join(str(error).split())}") from error
+    return crop
 
 
 def _learnt_from(config: TrainConfig, manifest: Manifest) -> Manifest:

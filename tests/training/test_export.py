@@ -218,6 +218,26 @@ def test_ages_are_as_rare_as_the_run_met_them_whatever_it_is_measured_on(
     assert other == pytest.approx(own, abs=1e-6)
 
 
+def test_a_bundle_may_take_smaller_crops_than_the_training(
+    trained_run: Path, manifest: Manifest, tmp_path: Path
+) -> None:
+    card = export(trained_run, tmp_path / "small.onnx", name="small", size=24).card
+    assert card.crop.size == 24
+    assert card.training["config"]["input"]["size"] == 32
+    bundle, network = Bundle.load(tmp_path / "small.onnx"), load_trained(trained_run).network
+    crops = read_crops(manifest, manifest.split("val"), bundle)
+    with torch.inference_mode():
+        views = [network(torch.from_numpy(one.copy()).permute(0, 3, 1, 2)) for one in (crops, crops[:, :, ::-1])]
+    probs = sum(network.head.probs(view.age).numpy() for view in views) / 2
+    assert bundle.run(crops).age_probs == pytest.approx(probs, abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [0, -5, 8, 2000])
+def test_a_size_that_cannot_be_is_refused(size: int, trained_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"no crops of {size} pixels: crop size is {size}; it must lie"):
+        export(trained_run, tmp_path / "out.onnx", name="none", size=size)
+
+
 @pytest.mark.parametrize("power", [-0.1, 1.1, float("nan")])
 def test_a_power_that_is_no_share_is_refused(power: float, trained_run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="rebalance"):

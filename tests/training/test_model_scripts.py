@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -128,7 +129,9 @@ def test_a_face_is_in_the_right_band_where_that_has_most_of_its_probability() ->
         {"age": [None, None, None, 40.0], "age_low": [0, 3, 70, None], "age_high": [2, 9, 100, None]}, dtype=float
     )
     found = Predictions(rows, probs, np.zeros((4, 0), dtype=np.float32), ())
-    assert _script("measure").right_bands(found).tolist() == [0, 1, 1]
+    right_bands = _script("measure").right_bands
+    assert right_bands(found).tolist() == [0, 1, 1]
+    assert right_bands(Predictions(rows[3:], probs[3:], np.zeros((1, 0), dtype=np.float32), ())).tolist() == []
 
 
 def _network(size: int, classes: int) -> onnx.ModelProto:
@@ -167,6 +170,12 @@ def test_two_networks_become_a_bundle_with_our_axis_and_our_order_of_genders(tmp
         wanted = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
         assert got == pytest.approx(wanted, abs=1e-5)
     assert not said.age_probs[:, 81:].any()
+
+    alone = script.age_alone(model)
+    helper.set_model_props(alone, {CARD_KEY: dump_card(replace(card, genders=()))})
+    (tmp_path / "age.onnx").write_bytes(alone.SerializeToString())
+    assert Bundle.load(tmp_path / "age.onnx").run(crops).age_probs == pytest.approx(said.age_probs)
+    assert len(alone.graph.node) < len(model.graph.node)
 
 
 def test_every_choice_of_the_small_budget_is_a_configuration_of_its_own() -> None:

@@ -19,6 +19,7 @@ def export(
     out: Path | None = None,
     name: str | None = None,
     terms: str = "",
+    size: int | None = None,
     flip: bool | None = None,
     rebalance: float | None = None,
     bits: Bits | None = None,
@@ -40,6 +41,9 @@ def export(
         Of the model, for its card; the folder's name by default.
     terms
         Under which the model may be used, for its card; those of the data sets by default.
+    size
+        Of the crops, in pixels a side: smaller than the training's takes less time and is less accurate; that of the
+        training by default.
     flip
         Average each face with its mirror image: more accurate, twice the network's time; as the run's configuration
         says by default.
@@ -61,6 +65,7 @@ def export(
             target,
             name=name,
             terms=terms,
+            size=size,
             flip=flip,
             rebalance=rebalance,
             bits=bits,
