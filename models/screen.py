@@ -14,7 +14,6 @@ ImageNet take the weights that pip packages ship:
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,9 +24,9 @@ import torch
 from agelens.bundle import Bundle
 from agelens.export import export
 from agelens.train.config import changed, read_config
-from agelens.train.run import BUNDLE, LAST, METRICS, train
+from agelens.train.run import BUNDLE, LAST, train
 from dlib_start import AGE, BACKBONE, FACES
-from measure import Row, measured, milliseconds, write_rows
+from measure import Row, measured, write_rows
 
 HERE = Path(__file__).parent
 RECIPE = HERE / "screen.yaml"
@@ -87,26 +86,22 @@ def screened(name: str, work: Path) -> Row:
     config, run = changed(read_config(RECIPE), **SCREENS[name].changes), work / name
     train(config, run, resume=(run / LAST).is_file(), progress=False, say=print)
     exported = export(run, run / BUNDLE, name=name)
-    with (run / METRICS).open() as file:
-        speeds = [float(row["faces_per_second"]) for row in csv.DictReader(file)]
     row = measured(Bundle.load(run / BUNDLE), exported.manifest.folder)
     return {
         "name": name,
         "what": SCREENS[name].what,
-        "faces_per_second": round(max(speeds), 1),
-        "milliseconds": milliseconds(run / BUNDLE),
         **{figure: row[figure] for figure in ("mae", "mae_0_9", "mae_60", "decades")},
     }
 
 
 def table(rows: list[Row]) -> str:
     """The rows for people."""
-    lines = ["| what is tried | MAE | 0–9 | 60+ | ms |", "|---|---:|---:|---:|---:|"]
+    lines = ["| what is tried | MAE | 0–9 | 60+ |", "|---|---:|---:|---:|"]
     for row in rows:
         mae, low, high = row["mae"]
         parts = [row["what"], f"{mae:.2f} ({low:.2f}–{high:.2f})"]
         parts += [f"{row[name][0]:.2f}" for name in ("mae_0_9", "mae_60")]
-        lines.append("| " + " | ".join([*parts, f"{row['milliseconds']:.1f}"]) + " |")
+        lines.append("| " + " | ".join(parts) + " |")
     return "\n".join(lines)
 
 
