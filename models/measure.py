@@ -40,9 +40,8 @@ Row = dict[str, Any]
 Values = npt.NDArray[np.float64]
 
 
-def measured(bundle: Bundle, manifest: Path) -> Row:
-    """Figures of a bundle on the validation faces of a manifest."""
-    found = predict_split(bundle, read_manifest(manifest), "val")
+def measured(found: Predictions) -> Row:
+    """Figures of what a bundle says of the validation faces of a manifest."""
     exact = found.rows["age"].notna().to_numpy()
     true = found.true_age
     errors = np.abs(found.age - true)
@@ -114,7 +113,7 @@ def add(run: Path, manifest: Path, bundle: Path, *, name: str, note: str) -> Row
         "minutes": minutes(run),
         "megabytes": round(bundle.stat().st_size / 1e6, 1),
         "milliseconds": milliseconds(bundle),
-        **measured(Bundle.load(bundle), manifest),
+        **measured(predict_split(Bundle.load(bundle), read_manifest(manifest), "val")),
     }
     (HERE / "search").mkdir(exist_ok=True)
     shutil.copyfile(run / "config.yaml", HERE / "search" / f"{name}.yaml")

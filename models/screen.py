@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from agelens.bundle import Bundle
 from agelens.export import export
 from agelens.train.config import changed, read_config
 from agelens.train.run import BUNDLE, LAST, train
@@ -85,8 +84,8 @@ def screened(name: str, work: Path) -> Row:
     """Train where that is still to be done, and measure."""
     config, run = changed(read_config(RECIPE), **SCREENS[name].changes), work / name
     train(config, run, resume=(run / LAST).is_file(), progress=False, say=print)
-    exported = export(run, run / BUNDLE, name=name)
-    row = measured(Bundle.load(run / BUNDLE), exported.manifest.folder)
+    finished = export(run, run / BUNDLE, name=name)
+    row = measured(finished.predictions)
     return {
         "name": name,
         "what": SCREENS[name].what,
