@@ -104,6 +104,7 @@ def add(run: Path, manifest: Path, bundle: Path, *, name: str, note: str) -> Row
     config = read_config(run / "config.yaml")
     row = {
         "name": name,
+        "run": run.name,
         "note": note,
         "backbone": config.backbone.name,
         "size": config.input.size,
@@ -116,7 +117,7 @@ def add(run: Path, manifest: Path, bundle: Path, *, name: str, note: str) -> Row
         **measured(predict_split(Bundle.load(bundle), read_manifest(manifest), "val")),
     }
     (HERE / "search").mkdir(exist_ok=True)
-    shutil.copyfile(run / "config.yaml", HERE / "search" / f"{name}.yaml")
+    shutil.copyfile(run / "config.yaml", HERE / "search" / f"{run.name}.yaml")
     rows = list(json.loads(RECORD.read_text())) if RECORD.exists() else []
     rows = [one for one in rows if one["name"] != name] + [row]
     write_rows(RECORD, rows, table(rows), MARKS)
@@ -141,7 +142,7 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         mae, low, high = row["mae"]
         parts = [
-            f"[{row['name']}](../models/search/{row['name']}.yaml)",
+            f"[{row['name']}](../models/search/{row['run']}.yaml)",
             row["note"] or row["backbone"],
             f"{row['size']} px, {row['margin']:g}",
             row["epochs"],
