@@ -6,7 +6,9 @@
 
 The networks and their aligned crops of 64 pixels are dlib's; our crop comes near to those with the margin that is given
 (0, of -0.1, 0 and 0.1 the one that put most of FairFace's training faces into their bands). Their 81 classes are the
-years 0 to 80 of our axis. The bundle is not calibrated: its intervals are the networks' own.
+years 0 to 80, the last for all who are older too; what it gets is spread over the years from 80 on as people are, of
+whom about half as many live every five years (United Nations, World Population Prospects). The bundle is not
+calibrated: its intervals are the networks' own.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
 from onnx.utils import Extractor
@@ -32,6 +35,7 @@ GENDER_SIZE = 32
 MEANS = (122.781998, 117.000999, 104.297997)
 SCALE = 256
 CLASSES = 81
+YEARS_TO_HALF = 5
 MARGIN = 0.0
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -65,17 +69,17 @@ def bundle_network(age: onnx.ModelProto, gender: onnx.ModelProto) -> onnx.ModelP
 
 
 def _with_our_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The years 81 to 100 get no probability; genders come in our order, theirs is female, male."""
+    """The last class is spread over the years from 80 on; genders come in our order, theirs is female, male."""
     graph = model.graph
     graph.initializer.extend(
         [
-            numpy_helper.from_array(np.array([0, 0, 0, NUM_BINS - CLASSES], np.int64), "padding"),
+            numpy_helper.from_array(years_of_classes(), "years"),
             numpy_helper.from_array(np.array([("female", "male").index(one) for one in GENDERS], np.int64), "order"),
         ]
     )
     graph.node.extend(
         [
-            helper.make_node("Pad", ["age_probabilities", "padding"], ["age_probs"]),
+            helper.make_node("MatMul", ["age_probabilities", "years"], ["age_probs"]),
             helper.make_node("Gather", ["gender_probabilities", "order"], ["gender_probs"], axis=1),
         ]
     )
@@ -87,6 +91,14 @@ def _with_our_outputs(model: onnx.ModelProto) -> onnx.ModelProto:
         ]
     )
     return model
+
+
+def years_of_classes() -> npt.NDArray[np.float32]:
+    """What each of dlib's classes says of our years: (81, 101), rows that sum to 1."""
+    years = np.eye(CLASSES, NUM_BINS)
+    alive = 0.5 ** (np.arange(NUM_BINS - CLASSES + 1) / YEARS_TO_HALF)
+    years[-1, CLASSES - 1 :] = alive / alive.sum()
+    return years.astype(np.float32)
 
 
 def age_alone(model: onnx.ModelProto) -> onnx.ModelProto:

