@@ -213,6 +213,38 @@ def test_interval_holds_its_mass() -> None:
     np.testing.assert_allclose(ages.cdf(probs, high) - ages.cdf(probs, low), 0.8)
 
 
+@given(st.floats(0, 100), st.floats(1, 20), st.floats(0.3, 0.99))
+def test_the_same_mass_for_each_year_is_one_mass(age: float, deviation: float, mass: float) -> None:
+    probs = ages.soft_labels([age], deviation)
+    np.testing.assert_allclose(ages.interval(probs, np.full(101, mass)), ages.interval(probs, mass), atol=0.1)
+
+
+@given(st.floats(0, 100), st.floats(1, 20))
+def test_masses_of_years_that_are_not_reached_do_not_matter(age: float, deviation: float) -> None:
+    probs, masses = ages.soft_labels([age], deviation), np.full(101, 0.8)
+    low, high = ages.interval(probs, masses)[0]
+    beyond = np.where((ages.axis() < low - 1) | (ages.axis() > high + 1), 1.0, masses)
+    np.testing.assert_allclose(ages.interval(probs, beyond)[0], [low, high], atol=1e-9)
+
+
+@given(distributions(), hnp.arrays(np.float64, 101, elements=SHARES))
+def test_intervals_by_year_lie_on_the_axis(probs: Floats, masses: Floats) -> None:
+    low, high = ages.interval(probs, masses)
+    assert 0 <= low <= high <= 100
+
+
+def test_intervals_with_masses_by_year_of_a_wide_normal_are_those_of_the_normal() -> None:
+    low, high = ages.interval(ages.soft_labels([50], 8), np.where(ages.axis() < 50, 0.5, 0.9))[0]
+    assert low == pytest.approx(norm(50, 8).interval(0.5)[0], abs=0.02)
+    assert high == pytest.approx(norm(50, 8).interval(0.9)[1], abs=0.02)
+
+
+@pytest.mark.parametrize("mass", [-0.1, 1.1, np.nan, [0.9] * 100, [*[0.9] * 100, 2.0]])
+def test_masses_that_are_none_are_refused(mass: Any) -> None:
+    with pytest.raises(ValueError, match="wanted one, or 101 of them"):
+        ages.interval(np.eye(101)[3], np.asarray(mass) if isinstance(mass, list) else mass)
+
+
 def test_interval_of_a_wide_normal_is_that_of_the_normal() -> None:
     ends = ages.interval(ages.soft_labels([50], 8), 0.9)[0]
     np.testing.assert_allclose(ends, norm(50, 8).interval(0.9), atol=0.02)

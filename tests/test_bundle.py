@@ -194,6 +194,9 @@ def test_a_card_that_lacks_a_part_is_refused(key: str, card: Card) -> None:
         {"interval_masses": {"0.9": 10**400}},
         {"interval_masses": {"much": 0.9}},
         {"interval_masses": [0.9]},
+        {"interval_masses": {"0.9": [0.9]}},
+        {"interval_masses": {"0.9": [0.9] * 102}},
+        {"interval_masses": {"0.9": [*[0.9] * 100, 1.5]}},
     ],
     ids=lambda changes: json.dumps(changes)[:60],
 )
@@ -239,6 +242,9 @@ def test_a_card_survives_the_round_trip(card: Card) -> None:
         terms="for research – ¼",
     )
     assert parse_card(dump_card(full)) == full
+    by_year = replace(full, interval_masses={"0.9": tuple(np.linspace(0.5, 1, 101))})
+    assert parse_card(dump_card(by_year)) == by_year
+    assert by_year.interval_mass(0.9)[::100].tolist() == [0.5, 1.0]
 
 
 def test_interval_masses_are_found_by_their_level(card: Card) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 __all__ = [
     "MAX_AGE",
     "NUM_BINS",
+    "Mass",
     "axis",
     "band_probs",
     "bin_shares",
@@ -34,8 +35,12 @@ __all__ = [
 
 MAX_AGE = 100
 NUM_BINS = MAX_AGE + 1
+STEPS = 4  # places a year at which an interval's ends are looked for
+AT_ONCE = 1024  # distributions, a few megabytes each hundred
 
 Floats = npt.NDArray[np.floating[Any]]
+# Of a distribution, the central share that an interval holds, 0…1: one for all ages, or (101,) one for each year.
+Mass = float | Floats
 
 
 def axis() -> npt.NDArray[np.float64]:
@@ -175,19 +180,56 @@ def quantile(probs: npt.ArrayLike, share: float) -> Floats:
     return np.asarray(np.clip(first - 0.5 + np.clip(inside, 0, 1), 0, MAX_AGE)[..., 0])
 
 
-def interval(probs: npt.ArrayLike, mass: float) -> Floats:
+def interval(probs: npt.ArrayLike, mass: Mass) -> Floats:
     """Central interval that holds ``mass`` of each distribution: (…, 101) → (…, 2), [low, high] in years.
 
+    Where each year has a mass of its own, the interval goes out from the median for as long as the central mass that
+    reaches an age is at most that age's, which is read off between the years along straight lines.
+
     Raises:
-        ValueError: ``mass`` is outside 0…1.
+        ValueError: a mass is outside 0…1, or there are neither one nor 101.
 
     >>> interval(soft_labels([50], deviation=3.0), 0.9)[0].round(1).tolist()
     [45.0, 55.0]
+    >>> interval(soft_labels([50], deviation=3.0), np.where(axis() < 50, 0.5, 0.9))[0].round(1).tolist()
+    [48.0, 55.0]
     """
-    if not 0 <= mass <= 1:
-        raise ValueError(f"mass is {mass}; it must lie within 0…1")
-    tail = (1 - mass) / 2
+    masses = np.asarray(mass, dtype=np.float64)
+    if masses.shape not in ((), (NUM_BINS,)) or not ((masses >= 0) & (masses <= 1)).all():
+        raise ValueError(f"mass is {mass}; wanted one, or {NUM_BINS} of them, within 0…1")
+    if masses.shape:
+        return _interval_by_year(_checked(probs), masses)
+    tail = (1 - float(masses)) / 2
     return np.stack([quantile(probs, tail), quantile(probs, 1 - tail)], axis=-1)
+
+
+def _interval_by_year(probs: npt.NDArray[np.float64], masses: npt.NDArray[np.float64]) -> Floats:
+    rows = probs.reshape(-1, NUM_BINS)
+    ends = [_ends_by_year(rows[start : start + AT_ONCE], masses) for start in range(0, len(rows), AT_ONCE)]
+    return np.concatenate([np.zeros((0, 2)), *ends]).reshape(*probs.shape[:-1], 2)
+
+
+def _ends_by_year(rows: npt.NDArray[np.float64], masses: npt.NDArray[np.float64]) -> Floats:
+    places = np.linspace(0, MAX_AGE, MAX_AGE * STEPS + 1)
+    below = cdf((rows / rows.sum(axis=1, keepdims=True))[:, None], places[None])
+    room = np.interp(places, axis(), masses) - np.abs(2 * below - 1)  # 0 and above within the interval
+    middle = np.abs(below - 0.5).argmin(axis=1)
+    order = np.arange(len(places))
+    inside = (room >= 0) | (order == middle[:, None])
+    right = np.where(~inside & (order > middle[:, None]), order, len(places)).min(axis=1) - 1
+    left = np.where(~inside & (order < middle[:, None]), order, -1).max(axis=1) + 1
+    median = quantile(rows, 0.5)
+    low, high = _edge(places, room, left, -1), _edge(places, room, right, 1)
+    return np.stack([np.minimum(low, median), np.maximum(high, median)], axis=-1)
+
+
+def _edge(places: Floats, room: Floats, last: npt.NDArray[np.intp], step: int) -> Floats:
+    """Where the room ends between the last place within and the next one out."""
+    beyond = np.clip(last + step, 0, len(places) - 1)
+    faces = np.arange(len(room))
+    inner, outer = np.maximum(room[faces, last], 0), np.minimum(room[faces, beyond], 0)
+    share = np.divide(inner, inner - outer, out=np.zeros_like(inner), where=inner > outer)
+    return np.asarray(places[last] + share * (places[beyond] - places[last]))
 
 
 def prob_at_least(probs: npt.ArrayLike, age: int) -> Floats:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from agelens.ages import NUM_BINS
+from agelens.ages import NUM_BINS, Mass
 from agelens.errors import BundleError
 from agelens.faces.align import CropSpec
 from agelens.sessions import brief, open_session
@@ -66,7 +66,7 @@ class Card:
         genders: what the columns of ``gender_probs`` mean; empty for a network that tells no gender.
         flip: whether each crop and its mirror image are averaged.
         interval_masses: for each level ("0.9"), the central mass of the age distribution whose interval held that
-            share of the true ages of calibration faces.
+            share of the true ages of calibration faces: one number, or one for each year 0…100.
         training: data, seed and recipe, free text and numbers.
         figures: what was measured, and on what.
         terms: under which it may be used.
@@ -77,7 +77,7 @@ class Card:
     crop: CropSpec
     genders: tuple[str, ...]
     flip: bool
-    interval_masses: Mapping[str, float]
+    interval_masses: Mapping[str, float | tuple[float, ...]]
     training: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     terms: str = ""
@@ -86,15 +86,15 @@ class Card:
         """The card as plain numbers, strings, lists and dictionaries."""
         return asdict(self)
 
-    def interval_mass(self, level: float) -> float:
-        """The calibrated central mass for a level.
+    def interval_mass(self, level: float) -> Mass:
+        """The calibrated central mass for a level, for ``ages.interval``.
 
         Raises:
             ValueError: the bundle was not calibrated at this level.
         """
         for known, mass in self.interval_masses.items():
             if abs(float(known) - level) < 1e-9:
-                return mass
+                return np.array(mass) if isinstance(mass, tuple) else mass
         raise ValueError(f"no interval at level {level}; this bundle has: {', '.join(self.interval_masses)}")
 
 
@@ -123,9 +123,9 @@ def parse_card(text: str) -> Card:
         if not isinstance(raw["genders"], list):
             raise ValueError("genders must be a list of words")
         raw["genders"] = tuple(map(str, raw["genders"]))
-        raw["interval_masses"] = {str(float(k)): float(v) for k, v in raw["interval_masses"].items()}
+        raw["interval_masses"] = {str(float(level)): _mass(one) for level, one in raw["interval_masses"].items()}
         card = Card(**raw)
-        if not card.interval_masses or not all(0 <= mass <= 1 for mass in card.interval_masses.values()):
+        if not card.interval_masses:
             raise ValueError("interval_masses must hold shares within 0…1")
         if not isinstance(card.flip, bool):
             raise ValueError("flip must be true or false")
@@ -135,6 +135,13 @@ def parse_card(text: str) -> Card:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {brief(error)}"
         raise BundleError(f"the card is damaged ({reason}); export the bundle again") from error
+
+
+def _mass(raw: Any) -> float | tuple[float, ...]:
+    shares = tuple(map(float, raw if isinstance(raw, list) else [raw]))
+    if len(shares) != (NUM_BINS if isinstance(raw, list) else 1) or not all(0 <= share <= 1 for share in shares):
+        raise ValueError(f"interval_masses must hold shares within 0…1, one a level or {NUM_BINS}")
+    return shares if isinstance(raw, list) else shares[0]
 
 
 class Bundle:

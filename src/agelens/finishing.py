@@ -16,7 +16,7 @@ from agelens.compression import Bits, compressed
 from agelens.data.manifest import Manifest
 from agelens.errors import DataError, ExportError
 from agelens.evaluate.evaluation import Predictions, figures, predict_split, read_crops
-from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage
+from agelens.evaluate.intervals import calibrated_masses, crossfitted_coverage
 from agelens.files import atomic_path
 
 __all__ = ["LEVELS", "PARITY_CROPS", "Finished", "check_faces", "finish"]
@@ -113,13 +113,14 @@ def _calibrated(card: Card, predictions: Predictions) -> Card:
     exact = ~np.isnan(predictions.true_age)
     probs, true = predictions.age_probs[exact], predictions.true_age[exact]
     if len(true) < MIN_FACES:  # bands only: nothing to calibrate by, so the network's own quantiles stay
-        masses = {str(level): level for level in LEVELS}
-        measured = figures(predictions, 0.9, masses["0.9"])
+        card = replace(card, interval_masses={str(level): level for level in LEVELS})
+        measured = figures(predictions, 0.9, card.interval_mass(0.9))
     else:
-        masses = {str(level): calibrated_mass(probs, true, level) for level in LEVELS}
-        measured = figures(predictions, 0.9, masses["0.9"])
+        masses = {str(level): tuple(calibrated_masses(probs, true, level).round(4).tolist()) for level in LEVELS}
+        card = replace(card, interval_masses=masses)
+        measured = figures(predictions, 0.9, card.interval_mass(0.9))
         measured["crossfitted_coverage"] = {str(level): crossfitted_coverage(probs, true, level) for level in LEVELS}
-    return replace(card, interval_masses=masses, figures={"val": _rounded(measured)})
+    return replace(card, figures={"val": _rounded(measured)})
 
 
 def _rounded(value: Any) -> Any:

@@ -7,7 +7,13 @@ import numpy.typing as npt
 import pytest
 
 from agelens import ages
-from agelens.evaluate.intervals import calibrated_mass, crossfitted_coverage, reaching_mass
+from agelens.evaluate.intervals import (
+    calibrated_mass,
+    calibrated_masses,
+    crossfitted_coverage,
+    crossfitted_intervals,
+    reaching_mass,
+)
 from agelens.evaluate.metrics import coverage
 
 Floats = npt.NDArray[np.float64]
@@ -86,7 +92,7 @@ def test_crossfitted_coverage_judges_each_half_by_the_other() -> None:
     order = np.random.default_rng(0).permutation(40)
     first, second = order[:20], order[20:]
     by_hand = [
-        coverage(ages.interval(probs[judge], calibrated_mass(probs[fit], true[fit], 0.5)), true[judge])
+        coverage(ages.interval(probs[judge], calibrated_masses(probs[fit], true[fit], 0.5)), true[judge])
         for fit, judge in ((first, second), (second, first))
     ]
     assert crossfitted_coverage(probs, true, 0.5) == pytest.approx(np.mean(by_hand))
@@ -95,3 +101,50 @@ def test_crossfitted_coverage_judges_each_half_by_the_other() -> None:
 def test_ages_beyond_the_axis_can_be_covered() -> None:
     probs = ages.soft_labels(np.full(40, 99.0), 3.0)
     assert crossfitted_coverage(probs, np.full(40, 116.0), 0.5) == 1.0
+
+
+def _leaning(seed: int, count: int = 6000) -> tuple[Floats, Floats]:
+    """Distributions of one width around guesses that lean to the thirties, the more the older, as networks do."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, 91, count).astype(np.float64)
+    guess = true - 0.12 * np.maximum(true - 35, 0) + rng.normal(0, 1 + true / 15)
+    return ages.soft_labels(guess, 5.0), true
+
+
+def test_masses_by_year_hold_at_each_age_where_one_mass_for_all_does_not() -> None:
+    probs, true = _leaning(1)
+    fresh, truth = _leaning(2)
+    by_year = ages.interval(fresh, calibrated_masses(probs, true, 0.9))
+    for_all = ages.interval(fresh, calibrated_mass(probs, true, 0.9))
+    decades = [truth // 10 == decade for decade in range(9)]
+    shares = {"by year": by_year, "for all": for_all}
+    worst = {name: min(coverage(ends[one], truth[one]) for one in decades) for name, ends in shares.items()}
+    assert coverage(by_year, truth) == pytest.approx(0.9, abs=0.02)
+    assert worst["by year"] > 0.85
+    assert worst["for all"] < 0.7
+
+
+def test_a_face_counts_for_the_years_near_it() -> None:
+    near, far = (ages.soft_labels(np.full(200, guess), 3.0) for guess in (20.0, 80.0))
+    true = np.repeat([20.0, 95.0], 200)  # right at twenty, wrong by fifteen years at ninety-five
+    masses = calibrated_masses(np.concatenate([near, far]), true, 0.5)
+    assert masses[20] < 0.1
+    assert masses[95] > 0.9
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
+def test_years_without_faces_have_the_mass_of_all(level: float) -> None:
+    rng = np.random.default_rng(3)
+    true = rng.integers(0, 10, 500).astype(np.float64)
+    probs = ages.soft_labels(true + rng.normal(0, 1.0, 500), 1.5)
+    assert calibrated_masses(probs, true, level)[90] == pytest.approx(calibrated_mass(probs, true, level), abs=1e-6)
+
+
+def test_no_faces_at_all_give_the_whole_distribution() -> None:
+    assert (calibrated_masses(np.zeros((0, 101)), np.zeros(0), 0.9) == 1).all()
+
+
+def test_another_calibration_can_be_crossfitted() -> None:
+    probs, true = _faces(6, 5.0, 2.0)
+    plain = crossfitted_intervals(probs, true, 0.9, calibrate=lambda *_: 0.9)
+    np.testing.assert_allclose(plain, ages.interval(probs, 0.9))

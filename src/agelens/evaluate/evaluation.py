@@ -113,7 +113,7 @@ def read_crops(manifest: Manifest, rows: pd.DataFrame, bundle: Bundle) -> npt.ND
         return np.stack(list(pool.map(read, rows[["path", "offset", "length"]].to_dict("records"))))
 
 
-def figures(predictions: Predictions, level: float, mass: float) -> dict[str, Any]:
+def figures(predictions: Predictions, level: float, mass: ages.Mass) -> dict[str, Any]:
     """Errors in years, shares within 0…1: overall, by decade of the true age, and by what else is known, JSON-ready.
 
     A face of which only a band is known belongs to the decade of its middle. It counts for ``band_accuracy``, the share
@@ -124,7 +124,7 @@ def figures(predictions: Predictions, level: float, mass: float) -> dict[str, An
     Args:
         predictions: of at least one face.
         level: that the intervals claim.
-        mass: the central mass that they hold, see ``evaluate.intervals``.
+        mass: the central mass that they hold, see ``ages.interval``.
     """
     rows = predictions.rows
     answers = _Answers(

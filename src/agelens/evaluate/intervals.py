@@ -1,15 +1,19 @@
 """Intervals that hold: how much of a distribution must be covered to cover the truth.
 
-A network's distributions are too narrow or too wide. On faces that it was not trained on, each true age tells what
-central mass would just have reached it; the mass that reaches enough of them is the one to use.
+A network's distributions are too narrow or too wide, and by different measure at different ages: those of rare ages
+lean to the common ones. On faces that it was not trained on, each true age tells what central mass would just have
+reached it; for each year, the mass that reaches enough of the faces of about that age is the one to use.
 
-Source: conformalised quantile regression, Romano, Patterson, Candès, NeurIPS 2019, with the central mass as score.
+Source: conformalised quantile regression, Romano, Patterson, Candès, NeurIPS 2019, with the central mass as score;
+conditional on the label as in Vovk, "Conditional validity of inductive conformal predictors", ACML 2012, with nearby
+ages weighted by their distance (Guan, "Localized conformal prediction", Biometrika 2023).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +21,19 @@ import numpy.typing as npt
 from agelens import ages
 from agelens.evaluate.metrics import coverage
 
-__all__ = ["calibrated_mass", "crossfitted_coverage", "reaching_mass"]
+__all__ = [
+    "Calibration",
+    "calibrated_mass",
+    "calibrated_masses",
+    "crossfitted_coverage",
+    "crossfitted_intervals",
+    "reaching_mass",
+]
 
 Values = npt.NDArray[Any]
+# Distributions and true ages of calibration faces, and a level, to what ``ages.interval`` takes.
+Calibration = Callable[[Values, Values, float], ages.Mass]
+NEAR: Final = (1.5, 0.1)  # years, and years a year of age: the deviation within which ages count as about the same
 
 
 def reaching_mass(age_probs: Values, true: Values) -> npt.NDArray[np.float64]:
@@ -44,12 +58,44 @@ def calibrated_mass(age_probs: Values, true: Values, level: float) -> float:
     return 1.0 if rank > len(masses) else float(masses[rank - 1])
 
 
-def crossfitted_coverage(age_probs: Values, true: Values, level: float, seed: int = 0) -> float:
-    """Measured coverage where each half of the faces (N ≥ 2) is judged by the mass that the other half gave."""
+def calibrated_masses(age_probs: Values, true: Values, level: float) -> npt.NDArray[np.float64]:
+    """The central mass for each year, whose intervals hold the truth of a new face of about that age with ``level``.
+
+    Faces count for a year by a normal density of their distance, whose deviation is 1.5 years at birth and a tenth of
+    the age more later on. Where less than ``1 / (1 - level)`` faces are near, the mass leans to that of all ages.
+
+    Args:
+        age_probs: (N, 101) of calibration faces, none of which the network was trained on.
+        true: (N,) their ages.
+        level: wanted, above 0 and below 1.
+
+    Returns:
+        (101,) within 0…1.
+    """
+    order = np.argsort(reaching_mass(age_probs, true), kind="stable")
+    masses, years = reaching_mass(age_probs, true)[order], ages.axis()[:, None]
+    distance = (np.clip(true, 0, ages.MAX_AGE)[order] - years) / (NEAR[0] + NEAR[1] * years)
+    near = np.exp(-0.5 * distance**2)
+    known = near.sum(axis=1)
+    wanted = level * (known + near.max(axis=1, initial=0))  # as if the new face were one more
+    ranks = (near.cumsum(axis=1) < wanted[:, None]).sum(axis=1)
+    local = np.append(masses, 1.0)[ranks]
+    trust = known / (known + 1 / (1 - level))
+    return np.asarray(trust * local + (1 - trust) * calibrated_mass(age_probs, true, level))
+
+
+def crossfitted_intervals(
+    age_probs: Values, true: Values, level: float, *, calibrate: Calibration = calibrated_masses, seed: int = 0
+) -> npt.NDArray[np.float64]:
+    """Intervals of each half of the faces (N ≥ 2) by what the other half gave: (N, 101), (N,) → (N, 2), years."""
     order = np.random.default_rng(seed).permutation(len(true))
     halves = np.array_split(order, 2)
-    covered = 0.0
+    intervals = np.zeros((len(true), 2))
     for fit, judge in (halves, halves[::-1]):
-        mass = calibrated_mass(age_probs[fit], true[fit], level)
-        covered += coverage(ages.interval(age_probs[judge], mass), np.clip(true[judge], 0, ages.MAX_AGE)) * len(judge)
-    return covered / len(true)
+        intervals[judge] = ages.interval(age_probs[judge], calibrate(age_probs[fit], true[fit], level))
+    return intervals
+
+
+def crossfitted_coverage(age_probs: Values, true: Values, level: float, seed: int = 0) -> float:
+    """Share of the faces (N ≥ 2) whose true age lies within their ``crossfitted_intervals``."""
+    return coverage(crossfitted_intervals(age_probs, true, level, seed=seed), np.clip(true, 0, ages.MAX_AGE))

@@ -23,7 +23,7 @@ SHOWN: Final = 24
 SUBTITLE: Final = "below each face its label, then the answer with its 90 % interval"
 
 
-def per_image(predictions: Predictions, mass: float) -> pd.DataFrame:
+def per_image(predictions: Predictions, mass: ages.Mass) -> pd.DataFrame:
     """A row for each face, in the manifest's order.
 
     Columns: "path", the original's; "age", NaN where only a band is known; "age_low" and "age_high", the band;
@@ -52,7 +52,7 @@ def per_image(predictions: Predictions, mass: float) -> pd.DataFrame:
     )
 
 
-def write_report(predictions: Predictions, mass: float, manifest: Manifest, folder: Path) -> None:
+def write_report(predictions: Predictions, mass: ages.Mass, manifest: Manifest, folder: Path) -> None:
     """Write ``figures.json``, ``predictions.csv``, ``best.png`` and ``worst.png`` into a folder.
 
     Args:
