@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-__all__ = ["complain", "note", "print_json", "print_table", "printable", "progress_bar"]
+__all__ = ["complain", "note", "print_json", "print_line", "print_table", "printable", "progress_bar"]
 
 
 def printable(text: object) -> str:
@@ -30,6 +30,11 @@ def complain(message: str) -> None:
 def note(message: str) -> None:
     """One line on stderr that says what was done."""
     _stderr().print(escape(_one_line(message)), soft_wrap=True)
+
+
+def print_line(text: str) -> None:
+    """One line of a result on stdout."""
+    print(_one_line(text))  # noqa: T201
 
 
 def print_table(columns: dict[str, str], rows: list[list[str]], *, whole: bool = False) -> None:

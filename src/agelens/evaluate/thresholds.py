@@ -1,0 +1,194 @@
+"""Letting pass whoever looks old enough: at which estimated age, and how often that is wrong.
+
+As in "Challenge 25": a person whose estimated age reaches the challenge age passes, all others are asked for a proof. A
+*false pass* is somebody below the legal age who passes; a *false fail* somebody of age who is asked. Neither rate is a
+property of a model alone: both are those of the faces that they were measured on.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import binomtest
+
+from agelens.errors import DataError
+from agelens.evaluate.evaluation import Predictions
+
+__all__ = [
+    "Sides",
+    "Threshold",
+    "choose_threshold",
+    "crossfitted_rates",
+    "group_rates",
+    "rates",
+    "sides",
+    "threshold_curve",
+]
+
+Values = npt.NDArray[Any]
+LEVEL: Final = 0.95
+REPEATS: Final = 20
+KINDS: Final = ("gender", "race", "dataset")
+AROUND: Final = (8, 12)  # years below and above the legal age whose rates are told one by one
+
+
+class Sides(NamedTuple):
+    """Faces of which it is known whether they are of age.
+
+    Attributes:
+        rows: the manifest's.
+        age: (N,) estimated years.
+        minor: (N,) booleans: below the legal age.
+    """
+
+    rows: pd.DataFrame
+    age: Values
+    minor: npt.NDArray[np.bool_]
+
+    def of(self, chosen: Values) -> Sides:
+        """Those of some faces: (N,) of booleans, or places."""
+        return Sides(self.rows.iloc[np.arange(len(self.rows))[chosen]], self.age[chosen], self.minor[chosen])
+
+
+class Threshold(NamedTuple):
+    """A challenge age.
+
+    Attributes:
+        legal: the age that must not be claimed falsely, in whole years.
+        challenge: estimated age in years from which a person passes.
+        minors: faces below the legal age that it was chosen on.
+    """
+
+    legal: int
+    challenge: float
+    minors: int
+
+
+def sides(predictions: Predictions, legal: int, *, youngest: float = 0) -> Sides:
+    """The faces whose age, or whole band, lies on one side of a legal age.
+
+    Args:
+        predictions: of at least one face.
+        legal: years, 1…100.
+        youngest: faces below this age are left out, as small children are told from adults by every model.
+
+    Raises:
+        DataError: there is nobody on one of the sides.
+        ValueError: the legal age is outside 1…100, or nobody below it is old enough.
+    """
+    if not (1 <= legal <= 100 and 0 <= youngest < legal):
+        raise ValueError(f"age {legal} and youngest {youngest:g}; wanted 1…100, and 0 or more but less than the age")
+    rows = predictions.rows
+    exact = rows["age"].to_numpy(dtype=np.float64)
+    low, high = (rows[end].to_numpy(dtype=np.float64) for end in ("age_low", "age_high"))
+    low, high = np.where(np.isnan(exact), low, exact), np.where(np.isnan(exact), high, exact)
+    minor, adult = high < legal, low >= legal
+    known = (minor & (low >= youngest)) | adult
+    for name, side in (("below", minor), ("of", adult)):
+        if not (side & known).any():
+            raise DataError(f"no face {name} {legal} years among {len(rows)}; both kinds are needed")
+    return Sides(rows[known], predictions.age[known], minor[known])
+
+
+def choose_threshold(faces: Sides, legal: int, max_false_pass: float) -> Threshold:
+    """The lowest challenge age at which a new minor of the kind passes with at most the chance that is let through.
+
+    Of n minors' estimated ages the ``⌈(n + 1)·(1 - share)⌉``-th smallest must not pass, as in split-conformal
+    prediction; the challenge age lies right above it.
+
+    Args:
+        faces: as ``sides`` gives them.
+        legal: the age, for the answer.
+        max_false_pass: share of the minors, above 0 and below 1.
+
+    Raises:
+        DataError: there are too few minors to tell.
+        ValueError: the share is out of its range.
+    """
+    if not 0 < max_false_pass < 1:
+        raise ValueError(f"max_false_pass is {max_false_pass}; it must lie within 0…1, both excluded")
+    minors = np.sort(faces.age[faces.minor])
+    rank = math.ceil((len(minors) + 1) * (1 - max_false_pass))
+    if rank > len(minors):
+        needed = math.ceil(1 / max_false_pass) - 1
+        raise DataError(
+            f"{len(minors)} faces below {legal}: too few to see that one in {1 / max_false_pass:.0f} passes; at least "
+            f"{needed} are needed, or a larger share"
+        )
+    return Threshold(legal, float(np.nextafter(minors[rank - 1], np.inf)), len(minors))
+
+
+def rates(faces: Sides, challenge: float) -> dict[str, Any]:
+    """How often a challenge age is wrong, JSON-ready.
+
+    ``false_pass`` and ``false_fail`` are None where nobody could be passed or failed falsely, else the share with
+    ``faces`` that it is of and ``interval``, its exact 95 % interval.
+
+    Source: Clopper, Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", 1934.
+    """
+    passed = faces.age >= challenge
+    return {
+        "false_pass": _share(passed[faces.minor]),
+        "false_fail": _share(~passed[~faces.minor]),
+    }
+
+
+def group_rates(faces: Sides, legal: int, challenge: float) -> dict[str, dict[str, Any]]:
+    """``rates`` by whole year of true age around the legal one, and by gender, race and data set, as labelled."""
+    age = faces.rows["age"].to_numpy(dtype=np.float64)
+    near = range(max(0, legal - AROUND[0]), legal + AROUND[1] + 1)
+    years = {str(year): faces.of(np.floor(age) == year) for year in near}
+    groups = {"age": {year: rates(one, challenge) for year, one in years.items() if len(one.age)}}
+    for kind in KINDS:
+        labels = faces.rows[kind].to_numpy(dtype=object)
+        names = sorted({str(label) for label in labels[pd.notna(labels)]})
+        if len(names) > 1:
+            groups[kind] = {name: rates(faces.of(labels == name), challenge) for name in names}
+    return groups
+
+
+def crossfitted_rates(faces: Sides, legal: int, max_false_pass: float) -> dict[str, float]:
+    """Mean rates of faces that the challenge age was not chosen on: each half by the other's, for twenty halvings.
+
+    Raises:
+        DataError: half of the minors are too few.
+    """
+    found = []
+    for seed in range(REPEATS):
+        halves = _halves(faces, seed)
+        for fit, judge in (halves, halves[::-1]):
+            chosen = choose_threshold(faces.of(fit), legal, max_false_pass)
+            judged = faces.of(judge)
+            passed = judged.age >= chosen.challenge
+            found.append((chosen.challenge, passed[judged.minor].mean(), (~passed[~judged.minor]).mean()))
+    challenge, false_pass, false_fail = np.mean(found, axis=0).tolist()
+    return {"challenge": challenge, "false_pass": false_pass, "false_fail": false_fail}
+
+
+def threshold_curve(faces: Sides, challenges: Values) -> npt.NDArray[np.float64]:
+    """Both rates at each of (C,) challenge ages: (C, 2), false pass and false fail."""
+    minors, adults = np.sort(faces.age[faces.minor]), np.sort(faces.age[~faces.minor])
+    passing = 1 - np.searchsorted(minors, challenges) / len(minors)
+    return np.stack([passing, np.searchsorted(adults, challenges) / len(adults)], axis=1)
+
+
+def _halves(faces: Sides, seed: int) -> tuple[Values, Values]:
+    """Places of two halves, each with half of the minors."""
+    order = np.random.default_rng(seed).permutation(len(faces.age))
+    order = np.concatenate([order[faces.minor[order]], order[~faces.minor[order]]])
+    return order[::2], order[1::2]
+
+
+def _share(wrong: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
+    if not len(wrong):
+        return None
+    ends = binomtest(int(wrong.sum()), len(wrong)).proportion_ci(LEVEL, method="exact")
+    return {
+        "share": float(wrong.mean()),
+        "faces": len(wrong),
+        "interval": [float(ends.low), float(ends.high)],
+    }

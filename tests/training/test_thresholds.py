@@ -1,0 +1,165 @@
+"""Challenge ages let through what they claim, on faces that they were not chosen on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy.stats import beta
+
+from agelens import ages
+from agelens.data.manifest import Manifest
+from agelens.errors import DataError
+from agelens.evaluate.evaluation import Predictions
+from agelens.evaluate.thresholds import (
+    choose_threshold,
+    crossfitted_rates,
+    group_rates,
+    rates,
+    sides,
+    threshold_curve,
+)
+
+Floats = npt.NDArray[np.float64]
+Run = Callable[..., Any]
+MISSING = np.nan
+
+
+def _predictions(true: Floats, estimated: Floats, **columns: Any) -> Predictions:
+    rows = pd.DataFrame(
+        {
+            "age": true,
+            "age_low": MISSING,
+            "age_high": MISSING,
+            "gender": None,
+            "race": None,
+            "dataset": "one",
+            **columns,
+        }
+    )
+    return Predictions(rows, ages.binomial_probs(estimated), np.zeros((len(true), 0)), ())
+
+
+def _crowd(seed: int, count: int = 4000) -> Predictions:
+    rng = np.random.default_rng(seed)
+    true = rng.integers(10, 40, count).astype(np.float64)
+    return _predictions(true, np.clip(true + rng.normal(2, 4, count), 0, 100))
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
+def test_new_minors_pass_as_seldom_as_was_wanted(share: float) -> None:
+    chosen = choose_threshold(sides(_crowd(0), 18), 18, share)
+    fresh = rates(sides(_crowd(1), 18), chosen.challenge)
+    assert fresh["false_pass"]["share"] <= 1.5 * share
+    assert fresh["false_pass"]["share"] >= share / 3
+    assert crossfitted_rates(sides(_crowd(0), 18), 18, share)["false_pass"] == pytest.approx(share, rel=0.3)
+
+
+@pytest.mark.parametrize(("minors", "share", "passing"), [(99, 0.01, 0), (199, 0.01, 1), (9, 0.1, 0), (39, 0.05, 1)])
+def test_the_challenge_age_lies_right_above_the_minor_that_must_not_pass(
+    minors: int, share: float, passing: int
+) -> None:
+    true = np.append(np.full(minors, 15.0), [30.0, 30.0])
+    faces = sides(_predictions(true, np.append(np.linspace(5, 40, minors), [20.0, 60.0])), 18)
+    chosen = choose_threshold(faces, 18, share)
+    assert int((faces.age[faces.minor] >= chosen.challenge).sum()) == passing
+    assert chosen.minors == minors
+
+
+@pytest.mark.parametrize(("minors", "share", "needed"), [(98, 0.01, 99), (8, 0.1, 9), (1, 0.05, 19)])
+def test_too_few_minors_are_told_with_the_number_that_is_needed(minors: int, share: float, needed: int) -> None:
+    true = np.append(np.full(minors, 15.0), 30.0)
+    with pytest.raises(DataError, match=rf"{minors} faces below 18: too few .* at least {needed} are needed"):
+        choose_threshold(sides(_predictions(true, true), 18), 18, share)
+
+
+def test_rates_are_shares_of_each_side_with_exact_intervals() -> None:
+    faces = sides(_predictions(np.array([10.0, 17, 17, 18, 40]), np.array([9.0, 26, 20, 22, 41])), 18)
+    found = rates(faces, 25)
+    assert found["false_pass"]["share"] == pytest.approx(1 / 3)
+    assert found["false_pass"]["interval"] == pytest.approx([beta(1, 3).ppf(0.025), beta(2, 2).ppf(0.975)])
+    assert found["false_fail"] == {"share": 0.5, "faces": 2, "interval": pytest.approx([0.01258, 0.98742], abs=1e-4)}
+    assert rates(faces.of(~faces.minor), 25)["false_pass"] is None
+
+
+def test_bands_count_where_they_tell_the_side() -> None:
+    low, high = np.array([10.0, 15, 20, MISSING]), np.array([17.0, 20, 29, MISSING])
+    true = np.array([MISSING, MISSING, MISSING, 18])
+    faces = sides(_predictions(true, np.full(4, 30.0), age_low=low, age_high=high), 18)
+    assert faces.minor.tolist() == [True, False, False]
+    assert faces.rows["age_low"].tolist()[:2] == [10, 20]
+
+
+def test_the_youngest_are_left_out_where_that_is_wanted() -> None:
+    crowd = _predictions(np.array([1.0, 12, 13, 17, 18]), np.full(5, 20.0))
+    assert sides(crowd, 18, youngest=13).rows["age"].tolist() == [13, 17, 18]
+    for legal, youngest in ((0, 0), (101, 0), (18, 18), (18, -1)):
+        with pytest.raises(ValueError, match="wanted"):
+            sides(crowd, legal, youngest=youngest)
+
+
+@pytest.mark.parametrize("true", [[30.0, 40.0], [10.0, 17.9]])
+def test_one_side_alone_is_refused(true: list[float]) -> None:
+    with pytest.raises(DataError, match="both kinds are needed"):
+        sides(_predictions(np.array(true), np.array(true)), 18)
+
+
+def test_the_curve_has_the_rates_of_each_challenge_age() -> None:
+    faces = sides(_crowd(3, 300), 18)
+    challenges = np.array([0.0, 15.0, 22.5, 30.0, 100.0])
+    for at, (false_pass, false_fail) in zip(challenges, threshold_curve(faces, challenges), strict=True):
+        found = rates(faces, at)
+        assert (false_pass, false_fail) == (
+            pytest.approx(found["false_pass"]["share"]),
+            pytest.approx(found["false_fail"]["share"]),
+        )
+
+
+def test_groups_are_years_around_the_age_and_labels_where_there_are_two() -> None:
+    true = np.array([9.0, 10, 17, 18, 30, 31, 90])
+    crowd = _predictions(true, true, gender=["male", "female", None, "male", "female", "male", "male"], race="one")
+    found = group_rates(sides(crowd, 18), 18, 25)
+    assert list(found) == ["age", "gender"]
+    assert list(found["age"]) == ["10", "17", "18", "30"]
+    assert found["gender"]["male"]["false_fail"]["faces"] == 3
+    assert found["gender"]["female"]["false_pass"]["faces"] == 1
+
+
+def test_the_command_shows_writes_and_draws(bundle_path: Path, manifest: Manifest, tmp_path: Path, run: Run) -> None:
+    plot, out = tmp_path / "curve.png", tmp_path / "rates.json"
+    asked = ("threshold", bundle_path, manifest.folder, "--split", "all", "--max-false-pass", "0.3")
+    shown = run(*asked, "--plot", plot, "--out", out).out
+    written = json.loads(out.read_text())
+    assert f"challenge age {written['challenge_age']:.1f}" in shown
+    assert written["all"]["false_pass"]["share"] <= 0.3
+    assert written == json.loads(run(*asked, "--json").out)
+    at = round(written["challenge_age"] * 2) / 2 + 0.5
+    (point,) = (one for one in written["curve"] if one["challenge"] == at)
+    assert point["false_pass"] <= 0.3
+    with Image.open(plot) as picture:
+        assert picture.size == (1024, 608)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--age", "0"], "--age"),
+        (["--max-false-pass", "1"], "--max-false-pass"),
+        (["--youngest", "20"], "--youngest 20 is not below --age 18"),
+        (["--max-false-pass", "0.0001"], "at least 9999 are needed"),
+        (["--age", "100"], "no face of 100 years among 40"),
+    ],
+)
+def test_wrong_wishes_are_told_in_a_line(
+    options: list[str], says: str, bundle_path: Path, manifest: Manifest, run: Run
+) -> None:
+    result = run("threshold", bundle_path, manifest.folder, "--split", "all", *options)
+    assert result.status == 2
+    assert says in result.err
