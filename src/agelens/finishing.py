@@ -13,10 +13,11 @@ import onnx
 from agelens import ages
 from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
 from agelens.compression import Bits, compressed
+from agelens.data.grouping import year_ends
 from agelens.data.manifest import Manifest
 from agelens.errors import DataError, ExportError
 from agelens.evaluate.evaluation import Predictions, figures, predict_split, read_crops
-from agelens.evaluate.intervals import calibrated_masses, crossfitted_coverage
+from agelens.evaluate.intervals import banded_mass, calibrated_masses, crossfitted_coverage
 from agelens.files import atomic_path
 
 __all__ = ["LEVELS", "PARITY_CROPS", "Finished", "check_faces", "finish"]
@@ -112,8 +113,10 @@ def _check_rounding(exact: Bundle, rounded: Bundle, manifest: Manifest) -> float
 def _calibrated(card: Card, predictions: Predictions) -> Card:
     exact = ~np.isnan(predictions.true_age)
     probs, true = predictions.age_probs[exact], predictions.true_age[exact]
-    if len(true) < MIN_FACES:  # bands only: nothing to calibrate by, so the network's own quantiles stay
-        card = replace(card, interval_masses={str(level): level for level in LEVELS})
+    if len(true) < MIN_FACES:  # bands only
+        ends = year_ends(predictions.rows)
+        by_bands = {str(level): round(banded_mass(predictions.age_probs, *ends, level), 4) for level in LEVELS}
+        card = replace(card, interval_masses=by_bands)
         measured = figures(predictions, 0.9, card.interval_mass(0.9))
     else:
         masses = {str(level): tuple(calibrated_masses(probs, true, level).round(4).tolist()) for level in LEVELS}

@@ -8,6 +8,7 @@ import pytest
 
 from agelens import ages
 from agelens.evaluate.intervals import (
+    banded_mass,
     calibrated_mass,
     calibrated_masses,
     crossfitted_coverage,
@@ -148,3 +149,24 @@ def test_another_calibration_can_be_crossfitted() -> None:
     probs, true = _faces(6, 5.0, 2.0)
     plain = crossfitted_intervals(probs, true, 0.9, calibrate=lambda *_: 0.9)
     np.testing.assert_allclose(plain, ages.interval(probs, 0.9))
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95])
+@pytest.mark.parametrize("claimed", [2.0, 9.0])
+def test_bands_calibrate_to_at_least_the_level(level: float, claimed: float) -> None:
+    probs, true = _faces(1, 5.0, claimed)
+    low = true // 10 * 10
+    fresh, truth = _faces(2, 5.0, claimed)
+    intervals = ages.interval(fresh, banded_mass(probs, low, low + 9, level))
+    assert level - TOLERANCE / 2 < coverage(intervals, truth) < level + 0.12  # wider by what the bands hide
+
+
+def test_bands_of_one_year_are_ages() -> None:
+    probs, true = _faces(5, 5.0, 5.0)
+    years = np.rint(true)
+    assert banded_mass(probs, years, years, 0.8) == pytest.approx(calibrated_mass(probs, years, 0.8), abs=1e-9)
+
+
+def test_too_few_bands_give_the_whole_distribution() -> None:
+    probs = ages.soft_labels(np.full(8, 50.0), 3.0)
+    assert banded_mass(probs, np.full(8, 40.0), np.full(8, 59.0), 0.9) == 1.0

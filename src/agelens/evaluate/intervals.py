@@ -23,6 +23,7 @@ from agelens.evaluate.metrics import coverage
 
 __all__ = [
     "Calibration",
+    "banded_mass",
     "calibrated_mass",
     "calibrated_masses",
     "crossfitted_coverage",
@@ -82,6 +83,27 @@ def calibrated_masses(age_probs: Values, true: Values, level: float) -> npt.NDAr
     local = np.append(masses, 1.0)[ranks]
     trust = known / (known + 1 / (1 - level))
     return np.asarray(trust * local + (1 - trust) * calibrated_mass(age_probs, true, level))
+
+
+def banded_mass(age_probs: Values, low: Values, high: Values, level: float) -> float:
+    """``calibrated_mass`` by faces of which only a band is known, their ages taken for evenly spread over its years.
+
+    Where bands are wide beside the network's errors the intervals hold more than the level: nobody can see how near
+    it is within a band.
+
+    Args:
+        age_probs: (N, 101) of calibration faces, N above 0, none of which the network was trained on.
+        low: (N,) first years of the bands, within 0…100.
+        high: (N,) last years.
+        level: wanted, above 0 and below 1.
+    """
+    years = ages.axis()
+    inside = (np.asarray(low)[:, None] <= years) & (years <= np.asarray(high)[:, None])
+    faces = (inside / inside.sum(axis=1, keepdims=True))[inside]
+    masses = np.abs(2 * ages.cdf(np.asarray(age_probs)[:, None], years[None]) - 1)[inside]
+    order = np.argsort(masses, kind="stable")
+    rank = int((faces[order].cumsum() < (len(inside) + 1) * level - 1e-9).sum())
+    return 1.0 if rank == len(masses) else float(min(masses[order][rank], 1.0))
 
 
 def crossfitted_intervals(
