@@ -17,7 +17,8 @@ from typing import Any
 from agelens.bundle import BUILTIN, DEFAULT, Bundle
 from agelens.data.manifest import read_manifest
 from agelens.evaluate.bootstrap import mean_interval
-from agelens.evaluate.evaluation import figures, predict_split
+from agelens.evaluate.evaluation import predict_split
+from agelens.evaluate.figures import figures
 from agelens.evaluate.intervals import crossfitted_coverage
 from agelens.files import write_text
 from measure import milliseconds, right_bands

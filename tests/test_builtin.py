@@ -42,7 +42,7 @@ def test_its_figures_were_measured_on_both_data_sets(name: str) -> None:
     utkface, fairface = FIGURES[name]["utkface"], FIGURES[name]["fairface"]
     assert (utkface["all"]["faces"], fairface["faces"]) == (2011, 997)
     assert sum(group["faces"] for group in utkface["decades"].values()) == 2011
-    assert set(utkface["groups"]) == {"gender", "race"}
+    assert set(utkface["groups"]) >= {"gender", "race"}
     assert 0 < FIGURES[name]["milliseconds"] < 100
 
 

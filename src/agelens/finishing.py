@@ -16,7 +16,8 @@ from agelens.compression import Bits, compressed
 from agelens.data.grouping import year_ends
 from agelens.data.manifest import Manifest
 from agelens.errors import DataError, ExportError
-from agelens.evaluate.evaluation import Predictions, figures, predict_split, read_crops
+from agelens.evaluate.evaluation import Predictions, predict_split, read_crops
+from agelens.evaluate.figures import figures
 from agelens.evaluate.intervals import banded_mass, calibrated_masses, crossfitted_coverage
 from agelens.files import atomic_path
 

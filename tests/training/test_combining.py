@@ -18,7 +18,8 @@ from agelens.combining import LEAST, combine
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest
 from agelens.errors import BundleError, ConfigError, DataError, ExportError
-from agelens.evaluate.evaluation import figures, read_crops
+from agelens.evaluate.evaluation import read_crops
+from agelens.evaluate.figures import figures
 from agelens.faces.align import CropSpec
 from agelens.train.balance import training_year_weights
 

@@ -20,7 +20,8 @@ from agelens import AgeEstimator, ages
 from agelens.bundle import Bundle, Card
 from agelens.data.manifest import Manifest
 from agelens.errors import ConfigError, DataError, ExportError
-from agelens.evaluate.evaluation import figures, predict_split, read_crops
+from agelens.evaluate.evaluation import predict_split, read_crops
+from agelens.evaluate.figures import figures
 from agelens.export import MAX_DISAGREEMENT, export
 from agelens.faces.detector import FixedDetector
 from agelens.finishing import Finished
@@ -52,6 +53,7 @@ def _same(measured: dict[str, Any], told: dict[str, Any]) -> None:
     assert measured.pop("uncertainty") == {
         name: pytest.approx(ends, abs=1e-4) for name, ends in told.pop("uncertainty").items()
     }
+    assert measured.pop("cs") == pytest.approx(told.pop("cs"), abs=1e-4)
     assert measured == pytest.approx(told, abs=1e-4)
 
 

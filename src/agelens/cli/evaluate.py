@@ -11,12 +11,14 @@ import pandas as pd
 from cyclopts import Parameter
 
 from agelens.bundle import Bundle, model_file
-from agelens.cli.console import note, print_json, print_table, progress_bar
+from agelens.cli.console import note, print_json, print_line, print_table, progress_bar
 from agelens.data.manifest import read_manifest
 from agelens.data.moving import check_not_input, input_files
 from agelens.data.overview import age_text
 from agelens.errors import BundleError
-from agelens.evaluate.evaluation import figures, predict_split
+from agelens.evaluate.evaluation import predict_split
+from agelens.evaluate.figures import figures
+from agelens.evaluate.groups import CROSSED, FEW
 from agelens.evaluate.report import per_image as per_image_table
 from agelens.evaluate.report import write_report
 from agelens.files import check_file, make_folder, write_text
@@ -27,6 +29,7 @@ LEVEL = 0.9
 OFF = "mae_interval"
 FIGURES = {"mae": "MAE", OFF: "95%", "rmse": "RMSE", "bias": "bias", "cs5": "CS@5", "band_accuracy": "in band"}
 FIGURES |= {"gender_accuracy": "gender", "coverage": "coverage", "interval_width": "width"}
+FEW_MARK = "*"
 FORMATS = {"mae": ".2f", OFF: "", "rmse": ".2f", "bias": "+.2f", "interval_width": ".1f"}
 
 
@@ -80,7 +83,7 @@ def evaluate(
         check_not_input(out, [model_file(bundle), *input_files(manifest, table)])
     with progress_bar("evaluating") as advance:
         predictions = predict_split(model, table, split, progress=advance)
-    measured = figures(predictions, LEVEL, mass)
+    measured = figures(predictions, LEVEL, mass, crossings=True)
     if per_image:
         _show_faces(per_image_table(predictions, mass), json_lines)
     elif json_lines:
@@ -96,12 +99,22 @@ def evaluate(
 
 
 def show_figures(measured: dict[str, Any]) -> None:
-    """The figures of all faces and of each group as a table on stdout, without those that are not known."""
-    named = [{"all": measured["all"]}, measured["decades"], *measured["groups"].values()]
-    groups = [(name, _flat(group)) for one in named for name, group in one.items()]
+    """The figures of all faces and of each group as a table on stdout, without those that are not known.
+
+    Groups of two kinds at once are in the JSON only; small ones have a mark. The gaps follow, a line each.
+    """
+    shown = [one for kind, one in measured["groups"].items() if CROSSED not in kind]
+    named = [{"all": measured["all"]}, measured["decades"], *shown]
+    groups = [(name + (FEW_MARK if group["few"] else ""), _flat(group)) for one in named for name, group in one.items()]
     known = {name: heading for name, heading in FIGURES.items() if groups[0][1][name] is not None}
     columns = {"group": "left", "faces": "right"} | dict.fromkeys(known.values(), "right")
     print_table(columns, [[name, str(group["faces"]), *_cells(group, list(known))] for name, group in groups])
+    for kind, one in measured["gaps"].items():
+        if CROSSED not in kind:
+            ends = "{:.1f} to {:.1f}".format(*one["interval"])
+            print_line(f"by {kind}: {one['worst']} {one['years']:.1f} years worse than {one['best']} (95%: {ends})")
+    if any(group["few"] for _, group in groups):
+        print_line(f"{FEW_MARK} fewer than {FEW} faces")
 
 
 def _flat(group: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import pandas as pd
 from agelens import ages
 from agelens.data.manifest import Manifest
 from agelens.data.overview import age_text
-from agelens.evaluate.evaluation import Predictions, figures
+from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.face_grid import draw_faces
+from agelens.evaluate.figures import figures
 from agelens.files import make_folder, write_text
 
 __all__ = ["per_image", "write_report"]
@@ -67,7 +68,7 @@ def write_report(predictions: Predictions, mass: ages.Mass, manifest: Manifest, 
     """
     make_folder(folder)
     table = per_image(predictions, mass)
-    write_text(folder / "figures.json", json.dumps(figures(predictions, LEVEL, mass), indent=1) + "\n")
+    write_text(folder / "figures.json", json.dumps(figures(predictions, LEVEL, mass, crossings=True), indent=1) + "\n")
     write_text(folder / "predictions.csv", table.to_csv(index=False))
     order = np.argsort(table["error"].abs().to_numpy(), kind="stable")
     best, worst = order[:SHOWN], order[::-1][:SHOWN]
