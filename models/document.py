@@ -3,8 +3,8 @@
     python models/document.py crops/utkface crops/fairface [--written]
 
 The two are what ``agelens prepare`` wrote of UTKFace and FairFace by default. The figures go to models/figures.json;
-with ``--written`` they are taken from there instead. Each document has lines like <!-- figures of base --> and
-<!-- end of figures -->; what stands between them is replaced.
+with ``--written`` they are taken from there instead. A face's time is that of the model's row in models/search.json.
+Each document has lines like <!-- figures of base --> and <!-- end of figures -->; what stands between them is replaced.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from agelens.evaluate.evaluation import predict_split
 from agelens.evaluate.figures import figures
 from agelens.evaluate.intervals import crossfitted_coverage
 from agelens.files import write_text
-from measure import milliseconds, right_bands
+from measure import RECORD as SEARCH
+from measure import right_bands
 
 HERE = Path(__file__).parent
 RECORD = HERE / "figures.json"
@@ -36,14 +37,14 @@ Figures = dict[str, Any]
 
 def measured(name: str, utkface: Path, fairface: Path) -> Figures:
     """All figures of a built-in model."""
-    bundle = Bundle.load(name)
+    bundle, rows = Bundle.load(name), json.loads(SEARCH.read_text(encoding="utf-8"))
     exact = predict_split(bundle, read_manifest(utkface), "val")
     banded = predict_split(bundle, read_manifest(fairface), "val")
     right = right_bands(banded)
     told = figures(banded, LEVEL, bundle.card.interval_mass(LEVEL))
     return {
         "megabytes": round(BUILTIN[name].stat().st_size / 1e6, 1),
-        "milliseconds": milliseconds(BUILTIN[name]),
+        "milliseconds": next(row["milliseconds"] for row in rows if row["name"] == name),
         "utkface": figures(exact, LEVEL, bundle.card.interval_mass(LEVEL)),
         "crossfitted": {str(one): crossfitted_coverage(exact.age_probs, exact.true_age, one) for one in LEVELS},
         "fairface": {

@@ -101,14 +101,14 @@ def minutes(run: Path) -> float:
 
 def add(run: Path, manifest: Path, bundle: Path, *, name: str, note: str) -> Row:
     """Measure a bundle of a run, and keep its row and the run's configuration."""
-    config = read_config(run / "config.yaml")
+    config, crop = read_config(run / "config.yaml"), Bundle.load(bundle).card.crop
     row = {
         "name": name,
         "run": run.name,
         "note": note,
         "backbone": config.backbone.name,
-        "size": config.input.size,
-        "margin": config.input.margin,
+        "size": crop.size,
+        "margin": crop.margin,
         "seed": config.seed,
         "epochs": config.optim.epochs,
         "minutes": minutes(run),

@@ -36,6 +36,7 @@ __all__ = [
 MAX_AGE = 100
 NUM_BINS = MAX_AGE + 1
 STEPS = 4  # places a year at which an interval's ends are looked for
+ROUNDING = 1e-9  # of a share
 AT_ONCE = 1024  # distributions, a few megabytes each hundred
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -212,7 +213,7 @@ def _interval_by_year(probs: npt.NDArray[np.float64], masses: npt.NDArray[np.flo
 def _ends_by_year(rows: npt.NDArray[np.float64], masses: npt.NDArray[np.float64]) -> Floats:
     places = np.linspace(0, MAX_AGE, MAX_AGE * STEPS + 1)
     below = cdf((rows / rows.sum(axis=1, keepdims=True))[:, None], places[None])
-    room = np.interp(places, axis(), masses) - np.abs(2 * below - 1)  # 0 and above within the interval
+    room = np.interp(places, axis(), masses) - np.abs(2 * below - 1) + ROUNDING  # 0 and above within the interval
     middle = np.abs(below - 0.5).argmin(axis=1)
     order = np.arange(len(places))
     inside = (room >= 0) | (order == middle[:, None])

@@ -138,10 +138,16 @@ def parse_card(text: str) -> Card:
 
 
 def _mass(raw: Any) -> float | tuple[float, ...]:
-    shares = tuple(map(float, raw if isinstance(raw, list) else [raw]))
-    if len(shares) != (NUM_BINS if isinstance(raw, list) else 1) or not all(0 <= share <= 1 for share in shares):
+    if isinstance(raw, list) and len(raw) == NUM_BINS:
+        return tuple(_share(one) for one in raw)
+    return _share(raw)
+
+
+def _share(raw: Any) -> float:
+    share = float(raw)
+    if not 0 <= share <= 1:
         raise ValueError(f"interval_masses must hold shares within 0…1, one a level or {NUM_BINS}")
-    return shares if isinstance(raw, list) else shares[0]
+    return share
 
 
 class Bundle:

@@ -120,8 +120,10 @@ def _calibrated(card: Card, predictions: Predictions) -> Card:
         card = replace(card, interval_masses=by_bands)
         measured = figures(predictions, 0.9, card.interval_mass(0.9))
     else:
-        masses = {str(level): tuple(calibrated_masses(probs, true, level).round(4).tolist()) for level in LEVELS}
-        card = replace(card, interval_masses=masses)
+        masses = [calibrated_masses(probs, true, level) for level in LEVELS]
+        rising = np.maximum.accumulate(masses).round(4)  # those of rare ages may cross by chance
+        by_year = {str(level): tuple(one.tolist()) for level, one in zip(LEVELS, rising, strict=True)}
+        card = replace(card, interval_masses=by_year)
         measured = figures(predictions, 0.9, card.interval_mass(0.9))
         measured["crossfitted_coverage"] = {str(level): crossfitted_coverage(probs, true, level) for level in LEVELS}
     return replace(card, figures={"val": _rounded(measured)})

@@ -219,5 +219,15 @@ def test_distributions_of_another_shape_or_without_numbers_are_refused(metric: M
     ]:
         with pytest.raises(ValueError, match="wanted"):
             metric(probs, true)
-    with pytest.raises(ValueError, match="finite"):
-        metric(np.full((1, 101), np.nan), np.zeros(1))
+    for probs, true in [(np.full((1, 101), np.nan), np.zeros(1)), (np.full((1, 101), 5.0), np.zeros(1))]:
+        with pytest.raises(ValueError, match="sum to 1"):
+            metric(probs, true)
+
+
+def test_missing_classes_and_ends_are_refused() -> None:
+    with pytest.raises(ValueError, match="missing"):
+        accuracy(np.array(["male", None], dtype=object), np.array(["male", "male"], dtype=object))
+    with pytest.raises(ValueError, match="missing"):
+        auc(np.array([0.1, 0.9]), np.array([0, np.nan]))
+    with pytest.raises(ValueError, match="not finite"):
+        coverage(np.array([[0.0, np.nan]]), np.array([5.0]))

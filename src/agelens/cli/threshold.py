@@ -29,7 +29,7 @@ from agelens.files import check_file, write_text
 
 __all__ = ["threshold"]
 
-CURVE = np.arange(0, 61, 0.5)
+CURVE = np.arange(0, 100.5, 0.5)
 
 
 def threshold(
@@ -49,8 +49,9 @@ def threshold(
 
     As in "Challenge 25": who is estimated younger is asked for a proof of age. The challenge age is the lowest at which
     at most the given share of those below the legal age pass. Rates come with their exact 95 % intervals, by year of
-    true age and by group; the line "not chosen on" tells those of faces that the challenge age was not chosen on. Use
-    faces that the bundle was not trained on, and that are like those it will see.
+    true age and by group. The line "not chosen on" tells the rates of faces that played no part in the choice: each
+    tenth of them by the challenge age of the others, which varies as shown. Use faces that the bundle was not trained
+    on, and that are like those it will see.
 
     Example:  agelens threshold base crops/utkface --age 18 --max-false-pass 0.01
 
@@ -76,6 +77,8 @@ def threshold(
     plot
         Draw both rates over the challenge age into this PNG file.
     """
+    if out is not None and plot is not None and out.absolute() == plot.absolute():
+        raise ConfigError(f"--out and --plot are both {out}; choose another name for one of them")
     if youngest >= age:
         raise ConfigError(f"--youngest {youngest:g} is not below --age {age}; nobody could pass falsely")
     for target in (out, plot):
@@ -93,6 +96,7 @@ def threshold(
         "max_false_pass": max_false_pass,
         "youngest": youngest,
         "challenge_age": chosen.challenge,
+        "faces_left_out": faces.unclear,
         "all": rates(faces, chosen.challenge),
         "not_chosen_on": crossfitted_rates(faces, age, max_false_pass),
         "groups": group_rates(faces, age, chosen.challenge),
@@ -115,16 +119,25 @@ def threshold(
 def _show(measured: dict[str, Any]) -> None:
     legal = measured["age"]
     headings = [f"below {legal}", "passed", "95%", f"{legal} and over", "asked", "95% "]
-    named = {"all": measured["all"]}
-    for kind, groups in measured["groups"].items():
-        named |= {(f"aged {name}" if kind == "age" else name): one for name, one in groups.items()}
-    rows = [[name, *_cells(one["false_pass"]), *_cells(one["false_fail"])] for name, one in named.items()]
+    groups = [("all", measured["all"])]
+    for kind, found in measured["groups"].items():
+        groups += [(f"aged {name}" if kind == "age" else name, one) for name, one in found.items()]
+    rows = [[name, *_cells(one["false_pass"]), *_cells(one["false_fail"])] for name, one in groups]
     fresh = measured["not_chosen_on"]
-    rows.insert(1, ["not chosen on", "", f"{fresh['false_pass']:.1%}", "", "", f"{fresh['false_fail']:.1%}", ""])
+    if fresh is not None:
+        shares = [format(fresh[name], ".1%") for name in ("false_pass", "false_fail")]
+        spread = f"at {fresh['lowest']:.1f}–{fresh['highest']:.1f}"
+        rows.insert(1, [f"not chosen on, {spread}", "", shares[0], "", "", shares[1], ""])
     print_line(
         f"challenge age {measured['challenge_age']:.1f}: who is estimated younger is asked for a proof of {legal}"
     )
     print_table({"group": "left"} | dict.fromkeys(headings, "right"), rows)
+    if fresh is None:
+        note("too few faces below the age to choose on nine tenths of them and judge by the last")
+    if measured["faces_left_out"]:
+        note(f"left out: {measured['faces_left_out']} faces whose band holds {legal}; the hardest may be among them")
+    if measured["challenge_age"] < legal:
+        note(f"the challenge age is below {legal}: people below it look younger than they are to this model")
 
 
 def _cells(one: dict[str, Any] | None) -> list[str]:

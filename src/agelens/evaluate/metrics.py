@@ -1,7 +1,8 @@
 """Figures of merit, in numpy: the arithmetic of each number stands here once.
 
 Those of ages and classes take (N,) arrays, N above 0; those of distributions (N, 101) beside (N,) true ages, which are
-read as whole years within 0…100. All refuse numbers that are not finite, so that no table shows what nobody measured.
+read as whole years within 0…100, as birthdays count. All refuse numbers that are not finite, so that no table shows
+what nobody measured.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from agelens import ages
 
@@ -116,7 +118,8 @@ def auc(scores: Values, positive: Values) -> float:
     Source: Mann, Whitney, "On a test of whether one of two random variables is stochastically larger than the other",
     1947.
     """
-    scores, positive = _paired(scores, np.asarray(positive, dtype=bool))
+    scores, positive = _paired(scores, positive)
+    positive = positive.astype(bool)
     ours = int(positive.sum())
     if ours in (0, len(positive)):
         raise ValueError(f"{ours} of {len(positive)} are positive; both kinds are needed")
@@ -158,7 +161,7 @@ def coverage(intervals: Values, true: Values) -> float:
     ends = np.asarray(intervals)
     if ends.shape[1:] != (2,):
         raise ValueError(f"intervals have shape {ends.shape}; wanted (N, 2)")
-    (low, true), high = _paired(ends[:, 0], true), ends[:, 1]
+    (low, true), (high, _) = _paired(ends[:, 0], true), _paired(ends[:, 1], true)
     return float(((low <= true) & (true <= high)).mean())
 
 
@@ -172,8 +175,9 @@ def _paired(predicted: Values, true: Values) -> tuple[Values, Values]:
     if predicted.shape != true.shape or predicted.ndim != 1 or predicted.size == 0:
         raise ValueError(f"shapes {predicted.shape} and {true.shape}; wanted (N,) twice, N above 0")
     for values in (predicted, true):
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise ValueError(f"{int((~np.isfinite(values)).sum())} of {len(values)} numbers are not finite")
+        missing = ~np.isfinite(values) if values.dtype.kind in "fc" else pd.isna(values)
+        if missing.any():
+            raise ValueError(f"{int(missing.sum())} of {len(values)} values are not finite, or missing")
     return predicted, true
 
 
@@ -182,6 +186,6 @@ def _distributions(probs: Values, true: Values) -> tuple[npt.NDArray[np.float64]
     probs = np.asarray(probs, dtype=np.float64)
     if probs.ndim != 2 or probs.shape[1] != ages.NUM_BINS or probs.shape[:1] != true.shape or not len(true):
         raise ValueError(f"shapes {probs.shape} and {true.shape}; wanted (N, {ages.NUM_BINS}) and (N,), N above 0")
-    if not (np.isfinite(probs).all() and np.isfinite(true).all()):
-        raise ValueError("probabilities and ages must be finite")
-    return probs, np.clip(np.rint(true), 0, ages.MAX_AGE).astype(np.intp)
+    if not (np.isfinite(true).all() and (probs >= 0).all() and np.allclose(probs.sum(axis=1), 1, atol=1e-3)):
+        raise ValueError("ages must be finite, and probabilities not below 0 and sum to 1")
+    return probs, np.clip(np.floor(true), 0, ages.MAX_AGE).astype(np.intp)

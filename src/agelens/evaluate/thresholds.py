@@ -31,7 +31,9 @@ __all__ = [
 
 Values = npt.NDArray[Any]
 LEVEL: Final = 0.95
-REPEATS: Final = 20
+FOLDS: Final = 10
+STEP: Final = 0.1  # years, in which challenge ages are told and so chosen
+ROUNDING: Final = 1e-9
 KINDS: Final = ("gender", "race", "dataset")
 AROUND: Final = (8, 12)  # years below and above the legal age whose rates are told one by one
 
@@ -43,15 +45,17 @@ class Sides(NamedTuple):
         rows: the manifest's.
         age: (N,) estimated years.
         minor: (N,) booleans: below the legal age.
+        unclear: further faces, left out, whose band holds the legal age.
     """
 
     rows: pd.DataFrame
     age: Values
     minor: npt.NDArray[np.bool_]
+    unclear: int = 0
 
     def of(self, chosen: Values) -> Sides:
         """Those of some faces: (N,) of booleans, or places."""
-        return Sides(self.rows.iloc[np.arange(len(self.rows))[chosen]], self.age[chosen], self.minor[chosen])
+        return Sides(self.rows.iloc[np.arange(len(self.rows))[chosen]], self.age[chosen], self.minor[chosen], 0)
 
 
 class Threshold(NamedTuple):
@@ -87,18 +91,21 @@ def sides(predictions: Predictions, legal: int, *, youngest: float = 0) -> Sides
     low, high = (rows[end].to_numpy(dtype=np.float64) for end in ("age_low", "age_high"))
     low, high = np.where(np.isnan(exact), low, exact), np.where(np.isnan(exact), high, exact)
     minor, adult = high < legal, low >= legal
-    known = (minor & (low >= youngest)) | adult
-    for name, side in (("below", minor), ("of", adult)):
-        if not (side & known).any():
-            raise DataError(f"no face {name} {legal} years among {len(rows)}; both kinds are needed")
-    return Sides(rows[known], predictions.age[known], minor[known])
+    unclear = int((~minor & ~adult).sum())
+    minor &= low >= youngest
+    known = minor | adult
+    below = f"{youngest:g} to {legal - 1}" if youngest else f"below {legal}"
+    for name, side in ((below, minor), (f"{legal} and over", adult)):
+        if not side.any():
+            raise DataError(f"{len(rows)} faces, of whom none is known to be {name}; both kinds are needed")
+    return Sides(rows[known], predictions.age[known], minor[known], unclear)
 
 
 def choose_threshold(faces: Sides, legal: int, max_false_pass: float) -> Threshold:
     """The lowest challenge age at which a new minor of the kind passes with at most the chance that is let through.
 
     Of n minors' estimated ages the ``⌈(n + 1)·(1 - share)⌉``-th smallest must not pass, as in split-conformal
-    prediction; the challenge age lies right above it.
+    prediction; the challenge age is the next tenth of a year above it.
 
     Args:
         faces: as ``sides`` gives them.
@@ -112,14 +119,15 @@ def choose_threshold(faces: Sides, legal: int, max_false_pass: float) -> Thresho
     if not 0 < max_false_pass < 1:
         raise ValueError(f"max_false_pass is {max_false_pass}; it must lie within 0…1, both excluded")
     minors = np.sort(faces.age[faces.minor])
-    rank = math.ceil((len(minors) + 1) * (1 - max_false_pass))
+    rank = math.ceil((len(minors) + 1) * (1 - max_false_pass) - ROUNDING)
     if rank > len(minors):
         needed = math.ceil(1 / max_false_pass) - 1
         raise DataError(
             f"{len(minors)} faces below {legal}: too few to see that one in {1 / max_false_pass:.0f} passes; at least "
             f"{needed} are needed, or a larger share"
         )
-    return Threshold(legal, float(np.nextafter(minors[rank - 1], np.inf)), len(minors))
+    above = (math.floor(minors[rank - 1] / STEP + ROUNDING) + 1) * STEP
+    return Threshold(legal, round(above, 1), len(minors))
 
 
 def rates(faces: Sides, challenge: float) -> dict[str, Any]:
@@ -151,22 +159,28 @@ def group_rates(faces: Sides, legal: int, challenge: float) -> dict[str, dict[st
     return groups
 
 
-def crossfitted_rates(faces: Sides, legal: int, max_false_pass: float) -> dict[str, float]:
-    """Mean rates of faces that the challenge age was not chosen on: each half by the other's, for twenty halvings.
+def crossfitted_rates(faces: Sides, legal: int, max_false_pass: float) -> dict[str, float] | None:
+    """Rates of faces that a challenge age was not chosen on: each tenth by what the other nine gave.
 
-    Raises:
-        DataError: half of the minors are too few.
+    Returns:
+        ``false_pass`` and ``false_fail``, and ``lowest`` and ``highest`` of the ten challenge ages; None where nine
+        tenths of the minors are too few to choose one.
     """
-    found = []
-    for seed in range(REPEATS):
-        halves = _halves(faces, seed)
-        for fit, judge in (halves, halves[::-1]):
-            chosen = choose_threshold(faces.of(fit), legal, max_false_pass)
-            judged = faces.of(judge)
-            passed = judged.age >= chosen.challenge
-            found.append((chosen.challenge, passed[judged.minor].mean(), (~passed[~judged.minor]).mean()))
-    challenge, false_pass, false_fail = np.mean(found, axis=0).tolist()
-    return {"challenge": challenge, "false_pass": false_pass, "false_fail": false_fail}
+    passed = np.zeros(len(faces.age), dtype=bool)
+    challenges = []
+    for judge in _tenths(faces):
+        fit = np.setdiff1d(np.arange(len(faces.age)), judge)
+        try:
+            challenges.append(choose_threshold(faces.of(fit), legal, max_false_pass).challenge)
+        except DataError:
+            return None
+        passed[judge] = faces.age[judge] >= challenges[-1]
+    return {
+        "false_pass": float(passed[faces.minor].mean()),
+        "false_fail": float((~passed[~faces.minor]).mean()),
+        "lowest": min(challenges),
+        "highest": max(challenges),
+    }
 
 
 def threshold_curve(faces: Sides, challenges: Values) -> npt.NDArray[np.float64]:
@@ -176,11 +190,11 @@ def threshold_curve(faces: Sides, challenges: Values) -> npt.NDArray[np.float64]
     return np.stack([passing, np.searchsorted(adults, challenges) / len(adults)], axis=1)
 
 
-def _halves(faces: Sides, seed: int) -> tuple[Values, Values]:
-    """Places of two halves, each with half of the minors."""
-    order = np.random.default_rng(seed).permutation(len(faces.age))
+def _tenths(faces: Sides) -> list[Values]:
+    """Places of ten parts, each with a tenth of the minors."""
+    order = np.random.default_rng(0).permutation(len(faces.age))
     order = np.concatenate([order[faces.minor[order]], order[~faces.minor[order]]])
-    return order[::2], order[1::2]
+    return [order[part::FOLDS] for part in range(min(FOLDS, len(order)))]
 
 
 def _share(wrong: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
