@@ -88,6 +88,12 @@ SCREENS: Mapping[str, Screen] = {
     "standard": Screen("start, augmentation standard", {"data__augment": "standard"}),
     "strong": Screen("start, augmentation strong", {"data__augment": "strong"}),
     "balanced": Screen("start, samples weighed by rarity (smoothed)", {"data__balance": "smoothed"}),
+    "joint": Screen(
+        "start, FairFace's bands beside: 13,460 of the joint faces, 9,000 of them UTKFace's",
+        {"data__manifest": "crops/joint", "data__faces": 13_460},
+    ),
+    "no-average": Screen("start, weights not averaged", {"optim__ema_decay": 0.0}),
+    "longer": Screen("start, eight epochs", {"optim__epochs": 8}),
     "cleaned": Screen("start, without the labels that an audit finds wrong", {"data__manifest": CLEANED}),
     "taught": Screen("start, taught by base, base-128 and base-160", {"distill": {"teachers": TEACHERS}}),
 }
