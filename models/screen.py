@@ -89,7 +89,7 @@ SCREENS: Mapping[str, Screen] = {
     "strong": Screen("start, augmentation strong", {"data__augment": "strong"}),
     "balanced": Screen("start, samples weighed by rarity (smoothed)", {"data__balance": "smoothed"}),
     "joint": Screen(
-        "start, FairFace's bands beside: 13,460 of the joint faces, 9,000 of them UTKFace's",
+        "start, FairFace's bands beside: 13,460 of the joint faces, two thirds of them UTKFace's",
         {"data__manifest": "crops/joint", "data__faces": 13_460},
     ),
     "no-average": Screen("start, weights not averaged", {"optim__ema_decay": 0.0}),

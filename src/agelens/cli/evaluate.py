@@ -10,32 +10,28 @@ from typing import Annotated, Any
 import pandas as pd
 from cyclopts import Parameter
 
-from agelens.bundle import Bundle, model_file
-from agelens.cli.console import note, print_json, print_line, print_table, progress_bar
+from agelens.ages import Mass
+from agelens.bundle import BUILTIN, Bundle, model_file
+from agelens.cli.console import note, print_json, print_table, progress_bar
+from agelens.cli.figure_tables import show_comparison, show_figures
 from agelens.data.manifest import read_manifest
 from agelens.data.moving import check_not_input, input_files
 from agelens.data.overview import age_text
-from agelens.errors import BundleError
+from agelens.errors import BundleError, ConfigError
+from agelens.evaluate.comparison import compare
 from agelens.evaluate.evaluation import predict_split
 from agelens.evaluate.figures import figures
-from agelens.evaluate.groups import CROSSED, FEW
 from agelens.evaluate.report import per_image as per_image_table
 from agelens.evaluate.report import write_report
 from agelens.files import check_file, make_folder, write_text
 
-__all__ = ["evaluate", "show_figures"]
+__all__ = ["evaluate"]
 
 LEVEL = 0.9
-OFF = "mae_interval"
-FIGURES = {"mae": "MAE", OFF: "95%", "rmse": "RMSE", "bias": "bias", "cs5": "CS@5", "band_accuracy": "in band"}
-FIGURES |= {"gender_accuracy": "gender", "coverage": "coverage", "interval_width": "width"}
-FEW_MARK = "*"
-FORMATS = {"mae": ".2f", OFF: "", "rmse": ".2f", "bias": "+.2f", "interval_width": ".1f"}
 
 
 def evaluate(
-    bundle: Path,
-    manifest: Path,
+    inputs: Annotated[list[Path], Parameter(required=True, negative="")],
     /,
     *,
     split: str = "val",
@@ -44,36 +40,75 @@ def evaluate(
     out: Path | None = None,
     report: Path | None = None,
 ) -> None:
-    """Measure a bundle on the crops of a manifest.
+    """Measure bundles on the crops of manifests.
 
     Errors are in years, with the 95 % interval of their mean; coverage and width are those of the faces' own 90 %
-    intervals. Groups are decades of age, genders, races and data sets, as labelled. Faces of which only an age band
-    is known count where the answer lies within it.
+    intervals. Groups are decades of age, genders, races, data sets and thirds of the detector's score. Faces of which
+    only an age band is known count where the answer lies within it.
+
+    Of several bundles each is told beside the first, on each manifest: "against" is by how much its mean error is
+    larger, with the 95 % interval of the difference on the same faces. Where that holds 0, other faces may say
+    otherwise.
 
     Example:  agelens evaluate runs/first/bundle.onnx crops/utkface --split val
 
+    Example:  agelens evaluate base lite runs/first/bundle.onnx crops/utkface crops/fairface
+
     Parameters
     ----------
-    bundle
-        A bundle, or the name of a built-in model, as agelens models lists them.
-    manifest
-        manifest.parquet, or the folder that agelens prepare wrote.
+    inputs
+        A bundle, or the name of a built-in model, and a manifest.parquet or the folder that agelens prepare wrote; or
+        several of both, bundles being what ends with .onnx.
     split
         train, val, test or all.
     per_image
-        Print the label and the answer of each face instead of the figures.
+        Print the label and the answer of each face instead of the figures. Of one bundle and one manifest.
     json_lines
         Print the figures as one JSON object instead of the table; with --per-image one object a face.
     out
         Write the figures as JSON into this file too.
     report
-        Write figures, every face's answer, and pictures of the best and the worst answers into this folder.
+        Write figures, every face's answer, and pictures of the best and the worst answers into this folder. Of one
+        bundle and one manifest.
     """
+    bundles, manifests = _told_apart(inputs)
+    if len(inputs) == 2:
+        _evaluate_one(bundles[0], manifests[0], split, per_image, json_lines, out, report)
+        return
+    if per_image or report is not None:
+        raise ConfigError("--per-image and --report are of one bundle and one manifest; leave them out to compare")
+    _compare(bundles, manifests, split, json_lines, out)
+
+
+def _told_apart(inputs: list[Path]) -> tuple[list[Path], list[Path]]:
+    if len(inputs) == 2:
+        return inputs[:1], inputs[1:]
+    bundles = [one for one in inputs if str(one) in BUILTIN or one.suffix == ".onnx"]
+    manifests = [one for one in inputs if one not in bundles]
+    if not bundles or not manifests:
+        missing = "manifest" if bundles else "bundle (.onnx, or a name)"
+        raise ConfigError(f"no {missing} among {', '.join(map(str, inputs))}; wanted one and more of both")
+    return bundles, manifests
+
+
+def _opened(bundle: Path) -> tuple[Bundle, Mass]:
     model = Bundle.load(bundle)
     try:
-        mass = model.card.interval_mass(LEVEL)
+        return model, model.card.interval_mass(LEVEL)
     except ValueError as error:
         raise BundleError(f"{bundle}: {error}; export it again") from error
+
+
+def _evaluate_one(
+    bundle: Path,
+    manifest: Path,
+    split: str,
+    per_image: bool,
+    json_lines: bool,
+    out: Path | None,
+    report: Path | None,
+) -> None:
+    model, mass = _opened(bundle)
     if out is not None:
         check_file(out)
     if report is not None:
@@ -90,41 +125,38 @@ def evaluate(
         print_json(measured)
     else:
         show_figures(measured)
-    if out is not None:
-        write_text(out, json.dumps(measured, indent=1) + "\n")
-        note(f"wrote {out}")
+    _write(measured, out)
     if report is not None:
         write_report(predictions, mass, table, report)
         note(f"wrote {report}")
 
 
-def show_figures(measured: dict[str, Any]) -> None:
-    """The figures of all faces and of each group as a table on stdout, without those that are not known.
-
-    Groups of two kinds at once are in the JSON only; small ones have a mark. The gaps follow, a line each.
-    """
-    shown = [one for kind, one in measured["groups"].items() if CROSSED not in kind]
-    named = [{"all": measured["all"]}, measured["decades"], *shown]
-    groups = [(name + (FEW_MARK if group["few"] else ""), _flat(group)) for one in named for name, group in one.items()]
-    known = {name: heading for name, heading in FIGURES.items() if groups[0][1][name] is not None}
-    columns = {"group": "left", "faces": "right"} | dict.fromkeys(known.values(), "right")
-    print_table(columns, [[name, str(group["faces"]), *_cells(group, list(known))] for name, group in groups])
-    for kind, one in measured["gaps"].items():
-        if CROSSED not in kind:
-            ends = "{:.1f} to {:.1f}".format(*one["interval"])
-            print_line(f"by {kind}: {one['worst']} {one['years']:.1f} years worse than {one['best']} (95%: {ends})")
-    if any(group["few"] for _, group in groups):
-        print_line(f"{FEW_MARK} fewer than {FEW} faces")
-
-
-def _flat(group: dict[str, Any]) -> dict[str, Any]:
-    """Figures with the interval of the mean error as a cell."""
-    ends = group["uncertainty"].get("mae")
-    return group | {OFF: None if ends is None else "{:.2f}–{:.2f}".format(*ends)}
+def _compare(bundles: list[Path], manifests: list[Path], split: str, json_lines: bool, out: Path | None) -> None:
+    models = {str(path): _opened(path) for path in bundles}
+    tables = {str(path): read_manifest(path) for path in manifests}
+    if out is not None:
+        check_file(out)
+        for name, table in tables.items():
+            check_not_input(out, [*map(model_file, models), *input_files(Path(name), table)])
+    measured = {}
+    for place, table in tables.items():
+        answers = {}
+        for name, (model, mass) in models.items():
+            with progress_bar(f"{name} on {place}") as advance:
+                answers[name] = predict_split(model, table, split, progress=advance), mass
+        measured[place] = compare(answers, LEVEL)
+    if json_lines:
+        print_json(measured)
+    else:
+        for place, compared in measured.items():
+            show_comparison(place, compared)
+    _write(measured, out)
 
 
-def _cells(group: dict[str, Any], names: list[str]) -> list[str]:
-    return ["" if group[name] is None else format(group[name], FORMATS.get(name, ".1%")) for name in names]
+def _write(measured: dict[str, Any], out: Path | None) -> None:
+    if out is not None:
+        write_text(out, json.dumps(measured, indent=1) + "\n")
+        note(f"wrote {out}")
 
 
 def _show_faces(faces: pd.DataFrame, json_lines: bool) -> None:

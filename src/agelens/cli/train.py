@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from agelens.cli.console import note, progress_bar
-from agelens.cli.evaluate import show_figures
+from agelens.cli.figure_tables import show_figures
 from agelens.cli.overrides import parse_overrides
 from agelens.errors import ConfigError
 from agelens.evaluate.report import write_report

@@ -16,7 +16,7 @@ from agelens.evaluate.bootstrap import mean_interval
 from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.groups import CROSSED, FEW, gap, group_labels
 
-__all__ = ["figures"]
+__all__ = ["figures", "subject_numbers"]
 
 Values = npt.NDArray[Any]
 SHARES: Final = ("gender_accuracy", "band_accuracy")
@@ -71,7 +71,7 @@ class _Answers(NamedTuple):
             predictions.true_age,
             predictions.gender if predictions.genders else None,
             ages.interval(predictions.age_probs, mass),
-            _subjects(predictions.rows["subject"]),
+            subject_numbers(predictions.rows["subject"]),
         )
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> _Answers:
@@ -86,7 +86,7 @@ class _Answers(NamedTuple):
         )
 
 
-def _subjects(names: pd.Series[Any]) -> Values | None:
+def subject_numbers(names: pd.Series[Any]) -> Values | None:
     """A number for each person; faces of nobody known are each another's."""
     codes, known = pd.factorize(names)
     if len(known) == int((codes >= 0).sum()):
