@@ -135,10 +135,18 @@ def test_a_report_holds_figures_answers_and_pictures(
     result = run("evaluate", bundle_path, crops.folder, "--split", "all", "--report", folder)
     assert result.status == 0
     assert result.err.endswith(f"wrote {folder}\n")
-    assert {path.name for path in folder.iterdir()} == {"figures.json", "predictions.csv", "best.png", "worst.png"}
+    names = {"report.html", "figures.json", "predictions.csv", "best.png", "worst.png"}
+    assert {path.name for path in folder.iterdir()} == names
     predictions = predict_split(bundle, crops, "all")
     mass = bundle.card.interval_mass(0.9)
-    assert json.loads((folder / "figures.json").read_text()) == figures(predictions, 0.9, mass, crossings=True)
+    written = json.loads((folder / "figures.json").read_text())
+    held = written.pop("intervals")
+    assert written == figures(predictions, 0.9, mass, crossings=True)
+    whole = written["all"]
+    assert held == {} if whole["mae"] is None else held["0.9"]["coverage"] == pytest.approx(whole["coverage"])
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == (2 if whole["mae"] is None else 6)
+    assert "http" not in page  # it needs nothing else
     with (folder / "predictions.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert [line["path"] for line in lines] == predictions.rows["source_path"].tolist()

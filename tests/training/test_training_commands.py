@@ -70,6 +70,7 @@ def test_commands_lead_from_a_folder_to_figures(
         "figures.json",
         "predictions.csv",
         "best.png",
+        "report.html",
         "worst.png",
     }
 

@@ -68,8 +68,8 @@ def evaluate(
     out
         Write the figures as JSON into this file too.
     report
-        Write figures, every face's answer, and pictures of the best and the worst answers into this folder. Of one
-        bundle and one manifest.
+        Write a page with plots, figures, every face's answer, and pictures of the best and the worst answers into this
+        folder. Of one bundle and one manifest.
     """
     bundles, manifests = _told_apart(inputs)
     if len(inputs) == 2:
@@ -127,7 +127,7 @@ def _evaluate_one(
         show_figures(measured)
     _write(measured, out)
     if report is not None:
-        write_report(predictions, mass, table, report)
+        write_report(predictions, model.card, table, report)
         note(f"wrote {report}")
 
 

@@ -45,7 +45,7 @@ def threshold(
     out: Path | None = None,
     plot: Path | None = None,
 ) -> None:
-    """Find the challenge age: from which estimated age on to let pass, and how often that is wrong.
+    """Find the estimated age from which to let pass, and how often that is wrong.
 
     As in "Challenge 25": who is estimated younger is asked for a proof of age. The challenge age is the lowest at which
     at most the given share of those below the legal age pass. Rates come with their exact 95 % intervals, by year of

@@ -110,7 +110,7 @@ def _finish(run: Path) -> None:
     bundle = run / BUNDLE
     with progress_bar("exporting and measuring") as advance:
         exported = export(run, bundle, name=run.resolve().name, progress=advance)
-    write_report(exported.predictions, exported.card.interval_mass(0.9), exported.manifest, run / REPORT)
+    write_report(exported.predictions, exported.card, exported.manifest, run / REPORT)
     show_figures(exported.card.figures["val"])
     note(f"wrote {bundle} ({bundle.stat().st_size / 1e6:.1f} MB) and {run / REPORT}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 
 from agelens.files import atomic_path
 
-__all__ = ["COLOURS", "DOTS", "QUIET", "light_figure", "save_png"]
+__all__ = ["COLOURS", "DOTS", "QUIET", "light_figure", "png_bytes", "save_png"]
 
 INK: Final = "#22262e"
 QUIET: Final = "#6b7280"
@@ -55,6 +56,13 @@ def light_figure(width: float, height: float) -> Iterator[Figure]:
         figure = Figure(figsize=(width, height), dpi=DOTS, facecolor="white")
         FigureCanvasAgg(figure)
         yield figure
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """A figure as a PNG in memory, within the block of ``light_figure``."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
 
 
 def save_png(figure: Figure, path: Path) -> None:

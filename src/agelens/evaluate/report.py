@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from agelens import ages
+from agelens.bundle import Card
 from agelens.data.manifest import Manifest
 from agelens.data.overview import age_text
 from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.face_grid import draw_faces
 from agelens.evaluate.figures import figures
+from agelens.evaluate.page import draw_page, held_by_level
 from agelens.files import make_folder, write_text
 
 __all__ = ["per_image", "write_report"]
@@ -53,12 +55,12 @@ def per_image(predictions: Predictions, mass: ages.Mass) -> pd.DataFrame:
     )
 
 
-def write_report(predictions: Predictions, mass: ages.Mass, manifest: Manifest, folder: Path) -> None:
-    """Write ``figures.json``, ``predictions.csv``, ``best.png`` and ``worst.png`` into a folder.
+def write_report(predictions: Predictions, card: Card, manifest: Manifest, folder: Path) -> None:
+    """Write ``report.html``, ``figures.json``, ``predictions.csv``, ``best.png`` and ``worst.png`` into a folder.
 
     Args:
         predictions: of at least one face of ``manifest``.
-        mass: the central mass that a 90 % interval holds.
+        card: of the bundle that made them, calibrated at 90 %.
         manifest: whose crops are drawn.
         folder: made where it is missing.
 
@@ -67,21 +69,23 @@ def write_report(predictions: Predictions, mass: ages.Mass, manifest: Manifest, 
         OutputError: the folder cannot be written in.
     """
     make_folder(folder)
-    table = per_image(predictions, mass)
-    write_text(folder / "figures.json", json.dumps(figures(predictions, LEVEL, mass, crossings=True), indent=1) + "\n")
+    mass = card.interval_mass(LEVEL)
+    table, measured = per_image(predictions, mass), figures(predictions, LEVEL, mass, crossings=True)
+    levels = {str(level): held for level, held in held_by_level(predictions, card).items()}
+    write_text(folder / "figures.json", json.dumps({**measured, "intervals": levels}, indent=1) + "\n")
     write_text(folder / "predictions.csv", table.to_csv(index=False))
     order = np.argsort(table["error"].abs().to_numpy(), kind="stable")
-    best, worst = order[:SHOWN], order[::-1][:SHOWN]
-    for name, title, chosen in (("best", "Closest answers", best), ("worst", "Farthest answers", worst)):
+    pictures = {}
+    for name, title, chosen in (
+        ("best", "Closest answers", order[:SHOWN]),
+        ("worst", "Farthest answers", order[::-1][:SHOWN]),
+    ):
         captions = [_caption(table.iloc[place]) for place in chosen]
-        draw_faces(
-            manifest,
-            predictions.rows.iloc[chosen],
-            captions,
-            f"{title} of {len(table):,}",
-            SUBTITLE,
-            folder / f"{name}.png",
-        )
+        heading, path = f"{title} of {len(table):,}", folder / f"{name}.png"
+        draw_faces(manifest, predictions.rows.iloc[chosen], captions, heading, SUBTITLE, path)
+        pictures[title] = path.read_bytes()
+    page = draw_page(measured, predictions, card, manifest.folder.name, pictures)
+    write_text(folder / "report.html", page)
 
 
 def _caption(face: pd.Series[Any]) -> tuple[str, str]:
