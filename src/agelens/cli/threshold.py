@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -17,19 +16,10 @@ from agelens.data.moving import check_not_input, input_files
 from agelens.errors import ConfigError
 from agelens.evaluate.evaluation import predict_split
 from agelens.evaluate.threshold_plot import draw_threshold
-from agelens.evaluate.thresholds import (
-    choose_threshold,
-    crossfitted_rates,
-    group_rates,
-    rates,
-    sides,
-    threshold_curve,
-)
+from agelens.evaluate.thresholds import choose_threshold, sides, threshold_figures
 from agelens.files import check_file, write_text
 
 __all__ = ["threshold"]
-
-CURVE = np.arange(0, 100.5, 0.5)
 
 
 def threshold(
@@ -91,25 +81,14 @@ def threshold(
     with progress_bar("evaluating") as advance:
         faces = sides(predict_split(model, table, split, progress=advance), age, youngest=youngest)
     chosen = choose_threshold(faces, age, max_false_pass)
-    measured: dict[str, Any] = {
-        "age": age,
-        "max_false_pass": max_false_pass,
-        "youngest": youngest,
-        "challenge_age": chosen.challenge,
-        "faces_left_out": faces.unclear,
-        "all": rates(faces, chosen.challenge),
-        "not_chosen_on": crossfitted_rates(faces, age, max_false_pass),
-        "groups": group_rates(faces, age, chosen.challenge),
-    }
-    shares = threshold_curve(faces, CURVE)
-    points = zip(CURVE.tolist(), shares.tolist(), strict=True)
-    whole = measured | {"curve": [{"challenge": at, "false_pass": one, "false_fail": two} for at, (one, two) in points]}
+    asked = {"age": age, "max_false_pass": max_false_pass, "youngest": youngest}
+    measured = asked | threshold_figures(faces, chosen, max_false_pass)
     if json_lines:
-        print_json(whole)
+        print_json(measured)
     else:
         _show(measured)
     if out is not None:
-        write_text(out, json.dumps(whole, indent=1) + "\n")
+        write_text(out, json.dumps(measured, indent=1) + "\n")
         note(f"wrote {out}")
     if plot is not None:
         draw_threshold(faces, chosen, plot)

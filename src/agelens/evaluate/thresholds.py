@@ -27,6 +27,7 @@ __all__ = [
     "rates",
     "sides",
     "threshold_curve",
+    "threshold_figures",
 ]
 
 Values = npt.NDArray[Any]
@@ -180,6 +181,27 @@ def crossfitted_rates(faces: Sides, legal: int, max_false_pass: float) -> dict[s
         "false_fail": float((~passed[~faces.minor]).mean()),
         "lowest": min(challenges),
         "highest": max(challenges),
+    }
+
+
+def threshold_figures(faces: Sides, chosen: Threshold, max_false_pass: float) -> dict[str, Any]:
+    """Everything that is told of a challenge age, JSON-ready: ``all``, ``not_chosen_on``, ``groups``, ``curve``.
+
+    The curve has both rates at every half year from 0 to 100.
+    """
+    challenges = np.arange(0, 100.5, 0.5)
+    shares = threshold_curve(faces, challenges).tolist()
+    points = [
+        {"challenge": at, "false_pass": passed, "false_fail": failed}
+        for at, (passed, failed) in zip(challenges.tolist(), shares, strict=True)
+    ]
+    return {
+        "challenge_age": chosen.challenge,
+        "faces_left_out": faces.unclear,
+        "all": rates(faces, chosen.challenge),
+        "not_chosen_on": crossfitted_rates(faces, chosen.legal, max_false_pass),
+        "groups": group_rates(faces, chosen.legal, chosen.challenge),
+        "curve": points,
     }
 
 
