@@ -54,6 +54,9 @@ def _same(measured: dict[str, Any], told: dict[str, Any]) -> None:
         name: pytest.approx(ends, abs=1e-4) for name, ends in told.pop("uncertainty").items()
     }
     assert measured.pop("cs") == pytest.approx(told.pop("cs"), abs=1e-4)
+    assert measured.pop("at_least") == {
+        age: pytest.approx(scores, abs=1e-4) for age, scores in told.pop("at_least").items()
+    }
     assert measured == pytest.approx(told, abs=1e-4)
 
 

@@ -90,6 +90,8 @@ def test_figures_of_all_faces_are_those_of_the_metrics() -> None:
     assert whole["gender_auc"] == pytest.approx(roc_auc_score(rows["gender"] == "female", found.gender_probs[:, 1]))
     assert whole["epsilon"] == pytest.approx(metrics.epsilon_error(found.age, np.arange(80.0), np.full(80, 2.0)))
     assert whole["one_off"] is None
+    of_age = ages.prob_at_least(found.age_probs, 21)
+    assert whole["at_least"]["21"]["brier"] == pytest.approx(metrics.brier(of_age, found.true_age >= 21))
 
 
 def test_bands_beside_the_right_one_count_as_one_off() -> None:

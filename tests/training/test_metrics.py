@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import energy_distance, wasserstein_distance
 from sklearn.metrics import (
     accuracy_score,
+    brier_score_loss,
     log_loss,
     mean_absolute_error,
     mean_squared_error,
@@ -26,6 +27,8 @@ from agelens.evaluate.metrics import (
     accuracy,
     auc,
     bias,
+    brier,
+    calibration_error,
     coverage,
     crps,
     cumulative_score,
@@ -231,3 +234,22 @@ def test_missing_classes_and_ends_are_refused() -> None:
         auc(np.array([0.1, 0.9]), np.array([0, np.nan]))
     with pytest.raises(ValueError, match="not finite"):
         coverage(np.array([[0.0, np.nan]]), np.array([5.0]))
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1))
+def test_brier_is_scikit_learns(pairs: list[tuple[float, bool]]) -> None:
+    shares, happened = (np.array(values) for values in zip(*pairs, strict=True))
+    assert brier(shares, happened) == pytest.approx(brier_score_loss(happened, shares, labels=[False, True]))
+
+
+def test_calibration_error_is_the_mean_distance_of_claim_and_share() -> None:
+    shares = np.array([0.05, 0.05, 0.05, 0.05, 0.95, 1.0])
+    happened = np.array([True, False, False, False, True, True])
+    assert calibration_error(shares, happened) == pytest.approx(4 / 6 * 0.2 + 2 / 6 * 0.025)
+
+
+def test_honest_probabilities_have_little_calibration_error() -> None:
+    rng = np.random.default_rng(0)
+    shares = rng.uniform(0, 1, 50_000)
+    assert calibration_error(shares, rng.uniform(0, 1, 50_000) < shares) < 0.01
+    assert calibration_error(shares, rng.uniform(0, 1, 50_000) < shares**2) > 0.1

@@ -19,6 +19,7 @@ from agelens.evaluate.groups import CROSSED, FEW, gap, group_labels
 __all__ = ["figures", "subject_numbers"]
 
 Values = npt.NDArray[Any]
+LEGAL: Final = (18, 21, 25)  # years, whose probability to be reached is judged
 SHARES: Final = ("gender_accuracy", "band_accuracy")
 
 
@@ -148,13 +149,14 @@ def _whole_figures(predictions: Predictions) -> dict[str, Any]:
     true, rows = predictions.true_age, predictions.rows
     exact = ~np.isnan(true)
     probs, known = predictions.age_probs[exact], true[exact]
-    found: dict[str, Any] = dict.fromkeys(("crps", "nll", "emd", "cs", "gender_auc", "one_off", "epsilon"))
+    found: dict[str, Any] = dict.fromkeys(("crps", "nll", "emd", "cs", "at_least", "gender_auc", "one_off", "epsilon"))
     if len(known):
         found |= {
             "crps": metrics.crps(probs, known),
             "nll": metrics.negative_log_likelihood(probs, known),
             "emd": metrics.earth_movers_distance(probs, known),
             "cs": metrics.cumulative_scores(predictions.age[exact], known).tolist(),
+            "at_least": {str(age): _at_least(probs, known, age) for age in LEGAL},
         }
     labelled = rows["gender"].notna().to_numpy()
     if predictions.genders and rows["gender"].nunique() == 2:
@@ -173,6 +175,14 @@ def _whole_figures(predictions: Predictions) -> dict[str, Any]:
         apparent = rows["apparent_age"].to_numpy(dtype=np.float64)[judged]
         found["epsilon"] = metrics.epsilon_error(predictions.age[judged], apparent, spread[judged])
     return found
+
+
+def _at_least(probs: Values, true: Values, age: int) -> dict[str, float]:
+    shares, happened = ages.prob_at_least(probs, age), true >= age
+    return {
+        "brier": metrics.brier(shares, happened),
+        "calibration_error": metrics.calibration_error(shares, happened),
+    }
 
 
 def _in_band(age: Values, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -19,6 +19,8 @@ __all__ = [
     "accuracy",
     "auc",
     "bias",
+    "brier",
+    "calibration_error",
     "coverage",
     "crps",
     "cumulative_score",
@@ -127,6 +129,26 @@ def auc(scores: Values, positive: Values) -> float:
     ranks = np.cumsum(counts) - (counts - 1) / 2
     wins = ranks[places][positive].sum() - ours * (ours + 1) / 2
     return float(wins / (ours * (len(positive) - ours)))
+
+
+def brier(shares: Values, happened: Values) -> float:
+    """Mean of ``(p - o)²`` over (N,) probabilities and whether what they are of happened, (N,) booleans; 0…1.
+
+    Source: Brier, "Verification of forecasts expressed in terms of probability", 1950.
+    """
+    return mse(shares, np.asarray(happened, dtype=np.float64))
+
+
+def calibration_error(shares: Values, happened: Values, bins: int = 10) -> float:
+    """Expected calibration error of (N,) probabilities within 0…1 and whether what they are of happened: 0…1.
+
+    Faces are put into equal ranges of probability; the mean distance of mean probability and share, by their number.
+
+    Source: Naeini, Cooper, Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015.
+    """
+    errors = _errors(shares, np.asarray(happened, dtype=np.float64))
+    places = np.clip((np.asarray(shares, dtype=np.float64) * bins).astype(int), 0, bins - 1)
+    return float(np.abs(np.bincount(places, weights=errors, minlength=bins)).sum() / len(errors))
 
 
 def earth_movers_distance(probs: Values, true: Values) -> float:
