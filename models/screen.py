@@ -93,7 +93,6 @@ SCREENS: Mapping[str, Screen] = {
         {"data__manifest": "crops/joint", "data__faces": 13_460},
     ),
     "no-average": Screen("start, weights not averaged", {"optim__ema_decay": 0.0}),
-    "longer": Screen("start, eight epochs", {"optim__epochs": 8}),
     "cleaned": Screen("start, without the labels that an audit finds wrong", {"data__manifest": CLEANED}),
     "taught": Screen("start, taught by base, base-128 and base-160", {"distill": {"teachers": TEACHERS}}),
 }
