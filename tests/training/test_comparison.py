@@ -31,7 +31,7 @@ def test_a_difference_on_the_same_faces_is_seen_where_the_models_own_intervals_o
     true = rng.uniform(20, 70, 300)
     noise = rng.normal(0, 8, 300)
     good, better = _said(true + noise, true), _said(true + 0.9 * noise, true)
-    found = compare({"good": (good, 0.9), "better": (better, 0.9)}, 0.9)
+    found = compare({"good": (good, 0.9), "better": (better, 0.9)})
     assert found["good"]["against_first"] is None
     against = found["better"]["against_first"]
     errors = [np.abs(one.age - true) for one in (good, better)]
@@ -48,7 +48,7 @@ def test_people_stay_together() -> None:
     alone = {}
     for name, subject in (("alone", None), ("people", np.repeat(np.arange(20), 10).astype(str))):
         first, other = _said(true + 10, true, subject=subject), _said(true + 10 + shift, true, subject=subject)
-        low, high = compare({"a": (first, 0.9), "b": (other, 0.9)}, 0.9)["b"]["against_first"]["interval"]
+        low, high = compare({"a": (first, 0.9), "b": (other, 0.9)})["b"]["against_first"]["interval"]
         alone[name] = high - low
     assert alone["people"] > 2 * alone["alone"]
 
@@ -57,14 +57,14 @@ def test_answers_to_other_faces_are_refused() -> None:
     one, other = _said([30.0, 40], [30.0, 40]), _said([30.0], [30.0])
     for answers in ({}, {"a": (one, 0.9), "b": (other, 0.9)}):
         with pytest.raises(ValueError, match="the same faces"):
-            compare(answers, 0.9)
+            compare(answers)
 
 
 def test_bands_alone_have_no_difference_in_years() -> None:
     banded = _said([25.0], np.array([np.nan]), age_low=20.0, age_high=29.0)
-    assert compare({"a": (banded, 0.9), "b": (banded, 0.9)}, 0.9)["b"]["against_first"] is None
+    assert compare({"a": (banded, 0.9), "b": (banded, 0.9)})["b"]["against_first"] is None
     again = _said([45.0], np.array([np.nan]), age_low=20.0, age_high=29.0)
-    found = compare({"a": (banded, 0.9), "b": (again, 0.9)}, 0.9)
+    found = compare({"a": (banded, 0.9), "b": (again, 0.9)})
     assert [found[name]["all"]["band_accuracy"] for name in "ab"] == [1, 0]
     assert found["b"]["against_first"] is None
 

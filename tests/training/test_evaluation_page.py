@@ -42,7 +42,7 @@ def said(bundle_path: object, manifest: Manifest) -> tuple[Predictions, Card]:
 
 def _page(found: Predictions, card: Card, manifest: str = "crops") -> str:
     measured = figures(found, 0.9, card.interval_mass(0.9), crossings=True)
-    return draw_page(measured, found, card, manifest, {})
+    return draw_page(measured, found, card, held_by_level(found, card), manifest, {})
 
 
 def test_it_is_whole_and_has_a_table_for_each_kind_of_group(said: tuple[Predictions, Card]) -> None:

@@ -41,6 +41,7 @@ def _predictions(true: Floats, estimated: Floats, **columns: Any) -> Predictions
             "gender": None,
             "race": None,
             "dataset": "one",
+            "score": MISSING,
             **columns,
         }
     )
@@ -55,14 +56,14 @@ def _crowd(seed: int, count: int = 4000) -> Predictions:
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.2])
 def test_new_minors_pass_as_seldom_as_was_wanted(share: float) -> None:
-    chosen = choose_threshold(sides(_crowd(0), 18), 18, share)
-    fresh = rates(sides(_crowd(1), 18), chosen.challenge)
+    chosen = choose_threshold(sides(_crowd(0), 18), share)
+    fresh = rates(sides(_crowd(1), 18), chosen)
     assert fresh["false_pass"]["share"] <= 1.5 * share
     assert fresh["false_pass"]["share"] >= share / 3
-    judged = crossfitted_rates(sides(_crowd(0), 18), 18, share)
+    judged = crossfitted_rates(sides(_crowd(0), 18), share)
     assert judged is not None
     assert judged["false_pass"] == pytest.approx(share, rel=0.4)
-    assert judged["lowest"] <= chosen.challenge <= judged["highest"]
+    assert judged["lowest"] <= chosen <= judged["highest"]
 
 
 @pytest.mark.parametrize(("minors", "share", "passing"), [(99, 0.01, 0), (199, 0.01, 1), (9, 0.1, 0), (39, 0.05, 1)])
@@ -71,18 +72,17 @@ def test_the_challenge_age_lies_right_above_the_minor_that_must_not_pass(
 ) -> None:
     true = np.append(np.full(minors, 15.0), [30.0, 30.0])
     faces = sides(_predictions(true, np.append(np.linspace(5, 40, minors), [20.0, 60.0])), 18)
-    chosen = choose_threshold(faces, 18, share)
-    assert int((faces.age[faces.minor] >= chosen.challenge).sum()) == passing
-    assert chosen.minors == minors
-    assert chosen.challenge == round(chosen.challenge, 1)
-    assert int((faces.age[faces.minor] >= chosen.challenge - 0.1).sum()) > passing  # no lower one would do
+    chosen = choose_threshold(faces, share)
+    assert int((faces.age[faces.minor] >= chosen).sum()) == passing
+    assert chosen == round(chosen, 1)
+    assert int((faces.age[faces.minor] >= chosen - 0.1).sum()) > passing  # no lower one would do
 
 
 @pytest.mark.parametrize(("minors", "share", "needed"), [(98, 0.01, 99), (8, 0.1, 9), (1, 0.05, 19)])
 def test_too_few_minors_are_told_with_the_number_that_is_needed(minors: int, share: float, needed: int) -> None:
     true = np.append(np.full(minors, 15.0), 30.0)
     with pytest.raises(DataError, match=rf"{minors} faces below 18: too few .* at least {needed} are needed"):
-        choose_threshold(sides(_predictions(true, true), 18), 18, share)
+        choose_threshold(sides(_predictions(true, true), 18), share)
 
 
 def test_rates_are_shares_of_each_side_with_exact_intervals() -> None:
@@ -114,15 +114,15 @@ def test_the_youngest_are_left_out_where_that_is_wanted() -> None:
 def test_where_a_part_is_too_small_nothing_is_told_of_faces_that_were_not_chosen_on() -> None:
     true = np.append(np.full(99, 15.0), np.full(30, 30.0))
     faces = sides(_predictions(true, true), 18)
-    assert choose_threshold(faces, 18, 0.01).challenge == pytest.approx(15.1)
-    assert crossfitted_rates(faces, 18, 0.01) is None
+    assert choose_threshold(faces, 0.01) == pytest.approx(15.1)
+    assert crossfitted_rates(faces, 0.01) is None
 
 
 @pytest.mark.parametrize("count", [9, 19, 29])
 def test_the_rank_is_not_one_too_high_by_rounding(count: int) -> None:
     true = np.append(np.full(count, 15.0), 30.0)
     faces = sides(_predictions(true, np.append(np.arange(1.0, count + 1), 60.0)), 18)
-    passing = (faces.age[faces.minor] >= choose_threshold(faces, 18, 0.7).challenge).sum()
+    passing = (faces.age[faces.minor] >= choose_threshold(faces, 0.7)).sum()
     assert passing == count - round((count + 1) * 0.3)
 
 
@@ -146,7 +146,7 @@ def test_the_curve_has_the_rates_of_each_challenge_age() -> None:
 def test_groups_are_years_around_the_age_and_labels_where_there_are_two() -> None:
     true = np.array([9.0, 10, 17, 18, 30, 31, 90])
     crowd = _predictions(true, true, gender=["male", "female", None, "male", "female", "male", "male"], race="one")
-    found = group_rates(sides(crowd, 18), 18, 25)
+    found = group_rates(sides(crowd, 18), 25)
     assert list(found) == ["age", "gender"]
     assert list(found["age"]) == ["10", "17", "18", "30"]
     assert found["gender"]["male"]["false_fail"]["faces"] == 3

@@ -144,7 +144,7 @@ def _compare(bundles: list[Path], manifests: list[Path], split: str, json_lines:
         for name, (model, mass) in models.items():
             with progress_bar(f"{name} on {place}") as advance:
                 answers[name] = predict_split(model, table, split, progress=advance), mass
-        measured[place] = compare(answers, LEVEL)
+        measured[place] = compare(answers)
     if json_lines:
         print_json(measured)
     else:

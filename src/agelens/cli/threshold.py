@@ -80,9 +80,9 @@ def threshold(
             check_not_input(target, [model_file(bundle), *input_files(manifest, table)])
     with progress_bar("evaluating") as advance:
         faces = sides(predict_split(model, table, split, progress=advance), age, youngest=youngest)
-    chosen = choose_threshold(faces, age, max_false_pass)
+    challenge = choose_threshold(faces, max_false_pass)
     asked = {"age": age, "max_false_pass": max_false_pass, "youngest": youngest}
-    measured = asked | threshold_figures(faces, chosen, max_false_pass)
+    measured = asked | threshold_figures(faces, challenge, max_false_pass)
     if json_lines:
         print_json(measured)
     else:
@@ -91,7 +91,7 @@ def threshold(
         write_text(out, json.dumps(measured, indent=1) + "\n")
         note(f"wrote {out}")
     if plot is not None:
-        draw_threshold(faces, chosen, plot)
+        draw_threshold(faces, challenge, plot)
         note(f"wrote {plot}")
 
 
@@ -114,7 +114,7 @@ def _show(measured: dict[str, Any]) -> None:
     if fresh is None:
         note("too few faces below the age to choose on nine tenths of them and judge by the last")
     if measured["faces_left_out"]:
-        note(f"left out: {measured['faces_left_out']} faces whose band holds {legal}; the hardest may be among them")
+        note(f"left out: {measured['faces_left_out']} faces that may be on either side of {legal}, perhaps the hardest")
     if measured["challenge_age"] < legal:
         note(f"the challenge age is below {legal}: people below it look younger than they are to this model")
 

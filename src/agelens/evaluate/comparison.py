@@ -10,17 +10,16 @@ import numpy as np
 from agelens import ages
 from agelens.evaluate.bootstrap import mean_interval
 from agelens.evaluate.evaluation import Predictions
-from agelens.evaluate.figures import figures, subject_numbers
+from agelens.evaluate.figures import figures_of_all, subject_numbers
 
 __all__ = ["compare"]
 
 
-def compare(answers: Mapping[str, tuple[Predictions, ages.Mass]], level: float) -> dict[str, Any]:
+def compare(answers: Mapping[str, tuple[Predictions, ages.Mass]]) -> dict[str, Any]:
     """Figures of each model, and how far its errors lie from the first one's, JSON-ready.
 
     Args:
         answers: by the models' names, what each said of the same rows, and the mass of its intervals.
-        level: that the intervals claim.
 
     Returns:
         For each name ``all``, see ``figures``, and ``against_first``: ``years`` by which its mean absolute error is
@@ -35,8 +34,8 @@ def compare(answers: Mapping[str, tuple[Predictions, ages.Mass]], level: float) 
     first = next(iter(answers.values()))[0]
     compared = {}
     for name, (found, mass) in answers.items():
-        whole = figures(found, level, mass)["all"]
-        compared[name] = {"all": whole, "against_first": None if found is first else _difference(found, first)}
+        against = None if found is first else _difference(found, first)
+        compared[name] = {"all": figures_of_all(found, mass), "against_first": against}
     return compared
 
 

@@ -16,7 +16,7 @@ from agelens.evaluate.bootstrap import mean_interval
 from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.groups import CROSSED, FEW, gap, group_labels
 
-__all__ = ["figures", "subject_numbers"]
+__all__ = ["figures", "figures_of_all", "subject_numbers"]
 
 Values = npt.NDArray[Any]
 LEGAL: Final = (18, 21, 25)  # years, whose probability to be reached is judged
@@ -43,11 +43,20 @@ def figures(predictions: Predictions, level: float, mass: ages.Mass, *, crossing
     decades = decade_of(middle_age(predictions.rows))
     return {
         "level": level,
-        "all": {**_group_figures(answers), **_whole_figures(predictions)},
+        "all": _figures_of_all(answers, predictions),
         "decades": {DECADES[one]: _group_figures(answers.of(decades == one)) for one in np.unique(decades)},
         "groups": {kind: _groups(answers, labels) for kind, labels in kinds.items() if kind != "decade"},
         "gaps": {kind: found for kind, labels in kinds.items() if (found := _gap(answers, labels))},
     }
+
+
+def figures_of_all(predictions: Predictions, mass: ages.Mass) -> dict[str, Any]:
+    """What ``figures`` has under ``all``, alone."""
+    return _figures_of_all(_Answers.of_predictions(predictions, mass), predictions)
+
+
+def _figures_of_all(answers: _Answers, predictions: Predictions) -> dict[str, Any]:
+    return {**_group_figures(answers), **_whole_figures(predictions)}
 
 
 class _Answers(NamedTuple):

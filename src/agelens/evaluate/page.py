@@ -59,6 +59,7 @@ def draw_page(
     measured: Mapping[str, Any],
     predictions: Predictions,
     card: Card,
+    held: Mapping[float, Mapping[str, float]],
     manifest: str,
     pictures: Mapping[str, bytes],
 ) -> str:
@@ -68,6 +69,7 @@ def draw_page(
         measured: by ``figures``, with crossings.
         predictions: that they come from.
         card: the bundle's.
+        held: by ``held_by_level``.
         manifest: how the data set is to be called.
         pictures: PNG by title, which are shown below the figures.
     """
@@ -86,8 +88,8 @@ def draw_page(
         kinds=[_kind(kind, groups, columns, measured["gaps"].get(kind)) for kind, groups in kinds.items()],
         interval=measured["all"]["uncertainty"].get("mae"),
         whole=measured["all"],
-        held=held_by_level(predictions, card),
-        plots={title: _embedded(data) for title, data in _plots(measured, predictions, card).items()},
+        held=held,
+        plots={title: _embedded(data) for title, data in _plots(measured, predictions, held).items()},
         pictures={title: _embedded(data) for title, data in pictures.items()},
     )
 
@@ -103,7 +105,9 @@ def _cells(group: Mapping[str, Any], columns: Mapping[str, tuple[str, str]]) -> 
     return ["" if group[name] is None else text.format(group[name]) for name, (_, text) in columns.items()]
 
 
-def _plots(measured: Mapping[str, Any], predictions: Predictions, card: Card) -> dict[str, bytes]:
+def _plots(
+    measured: Mapping[str, Any], predictions: Predictions, held: Mapping[float, Mapping[str, float]]
+) -> dict[str, bytes]:
     exact = ~np.isnan(predictions.true_age)
     if not exact.any():
         return {}
@@ -113,7 +117,7 @@ def _plots(measured: Mapping[str, Any], predictions: Predictions, card: Card) ->
         ),
         "Error by age, with 95 % intervals": plot_decades(measured["decades"]),
         "Share of the answers that are near enough": plot_cumulative_scores(measured["all"]["cs"]),
-        "What the intervals claim and what they hold": plot_calibration(held_by_level(predictions, card)),
+        "What the intervals claim and what they hold": plot_calibration(held),
     }
 
 

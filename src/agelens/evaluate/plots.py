@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -71,7 +72,7 @@ def plot_cumulative_scores(scores: list[float]) -> bytes:
         return png_bytes(figure)
 
 
-def plot_calibration(levels: dict[float, dict[str, float]]) -> bytes:
+def plot_calibration(levels: Mapping[float, Mapping[str, float]]) -> bytes:
     """What intervals claim against what they hold: by level, ``coverage`` of all faces, and of the ``worst`` decade."""
     claimed = sorted(levels)
     with light_figure(WIDTH, HEIGHT) as figure:

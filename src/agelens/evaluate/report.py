@@ -71,8 +71,8 @@ def write_report(predictions: Predictions, card: Card, manifest: Manifest, folde
     make_folder(folder)
     mass = card.interval_mass(LEVEL)
     table, measured = per_image(predictions, mass), figures(predictions, LEVEL, mass, crossings=True)
-    levels = {str(level): held for level, held in held_by_level(predictions, card).items()}
-    write_text(folder / "figures.json", json.dumps({**measured, "intervals": levels}, indent=1) + "\n")
+    held = held_by_level(predictions, card)
+    write_text(folder / "figures.json", json.dumps({**measured, "intervals": held}, indent=1) + "\n")
     write_text(folder / "predictions.csv", table.to_csv(index=False))
     order = np.argsort(table["error"].abs().to_numpy(), kind="stable")
     pictures = {}
@@ -84,7 +84,7 @@ def write_report(predictions: Predictions, card: Card, manifest: Manifest, folde
         heading, path = f"{title} of {len(table):,}", folder / f"{name}.png"
         draw_faces(manifest, predictions.rows.iloc[chosen], captions, heading, SUBTITLE, path)
         pictures[title] = path.read_bytes()
-    page = draw_page(measured, predictions, card, manifest.folder.name, pictures)
+    page = draw_page(measured, predictions, card, held, manifest.folder.name, pictures)
     write_text(folder / "report.html", page)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from agelens.data.figure_style import COLOURS, QUIET, light_figure, save_png
-from agelens.evaluate.thresholds import Sides, Threshold, threshold_curve
+from agelens.evaluate.thresholds import Sides, threshold_curve
 
 __all__ = ["draw_threshold"]
 
@@ -17,23 +17,23 @@ SPAN: Final = 25  # years beyond the legal age
 NAMES: Final = ("below age, passed", "of age, asked for a proof")
 
 
-def draw_threshold(faces: Sides, chosen: Threshold, path: Path) -> None:
-    """Draw both rates over the challenge age, with the chosen one marked, as PNG.
+def draw_threshold(faces: Sides, challenge: float, path: Path) -> None:
+    """Draw both rates over the challenge age, with one of them marked, as PNG.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    last = max(chosen.legal + SPAN, int(np.ceil(chosen.challenge)) + 3)
-    challenges = np.arange(max(0, chosen.legal - 8), last + 0.05, 0.1)
+    last = max(faces.legal + SPAN, int(np.ceil(challenge)) + 3)
+    challenges = np.arange(max(0, faces.legal - 8), last + 0.05, 0.1)
     shares = threshold_curve(faces, challenges)
     with light_figure(6.4, 3.8) as figure:
         axes = figure.add_subplot()
         for place, (name, colour) in enumerate(zip(NAMES, (COLOURS[1], COLOURS[0]), strict=True)):
             axes.plot(challenges, shares[:, place], color=colour, label=name)
-        axes.axvline(chosen.challenge, color=QUIET, linewidth=0.8, linestyle="--")
+        axes.axvline(challenge, color=QUIET, linewidth=0.8, linestyle="--")
         axes.annotate(
-            f"challenge age {chosen.challenge:.1f}",
-            (chosen.challenge, 0.97),
+            f"challenge age {challenge:.1f}",
+            (challenge, 0.97),
             xytext=(4, 0),
             textcoords="offset points",
             color=QUIET,
@@ -46,6 +46,6 @@ def draw_threshold(faces: Sides, chosen: Threshold, path: Path) -> None:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(axis="y")
         axes.legend(loc="center left")
-        axes.set_title(f"Who passes for {chosen.legal} years and over", loc="left", fontweight="bold")
+        axes.set_title(f"Who passes for {faces.legal} years and over", loc="left", fontweight="bold")
         figure.tight_layout()
         save_png(figure, path)

@@ -17,10 +17,10 @@ from scipy.stats import binomtest
 
 from agelens.errors import DataError
 from agelens.evaluate.evaluation import Predictions
+from agelens.evaluate.groups import KINDS, group_labels
 
 __all__ = [
     "Sides",
-    "Threshold",
     "choose_threshold",
     "crossfitted_rates",
     "group_rates",
@@ -35,7 +35,6 @@ LEVEL: Final = 0.95
 FOLDS: Final = 10
 STEP: Final = 0.1  # years, in which challenge ages are told and so chosen
 ROUNDING: Final = 1e-9
-KINDS: Final = ("gender", "race", "dataset")
 AROUND: Final = (8, 12)  # years below and above the legal age whose rates are told one by one
 
 
@@ -43,12 +42,14 @@ class Sides(NamedTuple):
     """Faces of which it is known whether they are of age.
 
     Attributes:
+        legal: the age that must not be claimed falsely, in whole years.
         rows: the manifest's.
         age: (N,) estimated years.
         minor: (N,) booleans: below the legal age.
-        unclear: further faces, left out, whose band holds the legal age.
+        unclear: further faces, left out, that may be on either side.
     """
 
+    legal: int
     rows: pd.DataFrame
     age: Values
     minor: npt.NDArray[np.bool_]
@@ -56,21 +57,8 @@ class Sides(NamedTuple):
 
     def of(self, chosen: Values) -> Sides:
         """Those of some faces: (N,) of booleans, or places."""
-        return Sides(self.rows.iloc[np.arange(len(self.rows))[chosen]], self.age[chosen], self.minor[chosen], 0)
-
-
-class Threshold(NamedTuple):
-    """A challenge age.
-
-    Attributes:
-        legal: the age that must not be claimed falsely, in whole years.
-        challenge: estimated age in years from which a person passes.
-        minors: faces below the legal age that it was chosen on.
-    """
-
-    legal: int
-    challenge: float
-    minors: int
+        rows = self.rows.iloc[np.arange(len(self.rows))[chosen]]
+        return Sides(self.legal, rows, self.age[chosen], self.minor[chosen])
 
 
 def sides(predictions: Predictions, legal: int, *, youngest: float = 0) -> Sides:
@@ -99,18 +87,17 @@ def sides(predictions: Predictions, legal: int, *, youngest: float = 0) -> Sides
     for name, side in ((below, minor), (f"{legal} and over", adult)):
         if not side.any():
             raise DataError(f"{len(rows)} faces, of whom none is known to be {name}; both kinds are needed")
-    return Sides(rows[known], predictions.age[known], minor[known], unclear)
+    return Sides(legal, rows[known], predictions.age[known], minor[known], unclear)
 
 
-def choose_threshold(faces: Sides, legal: int, max_false_pass: float) -> Threshold:
-    """The lowest challenge age at which a new minor of the kind passes with at most the chance that is let through.
+def choose_threshold(faces: Sides, max_false_pass: float) -> float:
+    """The lowest challenge age, in tenths of a year, at which a new minor passes no more often than is let through.
 
     Of n minors' estimated ages the ``⌈(n + 1)·(1 - share)⌉``-th smallest must not pass, as in split-conformal
     prediction; the challenge age is the next tenth of a year above it.
 
     Args:
         faces: as ``sides`` gives them.
-        legal: the age, for the answer.
         max_false_pass: share of the minors, above 0 and below 1.
 
     Raises:
@@ -124,11 +111,11 @@ def choose_threshold(faces: Sides, legal: int, max_false_pass: float) -> Thresho
     if rank > len(minors):
         needed = math.ceil(1 / max_false_pass) - 1
         raise DataError(
-            f"{len(minors)} faces below {legal}: too few to see that one in {1 / max_false_pass:.0f} passes; at least "
-            f"{needed} are needed, or a larger share"
+            f"{len(minors)} faces below {faces.legal}: too few to see that one in {1 / max_false_pass:.0f} passes; "
+            f"at least {needed} are needed, or a larger share"
         )
     above = (math.floor(minors[rank - 1] / STEP + ROUNDING) + 1) * STEP
-    return Threshold(legal, round(above, 1), len(minors))
+    return round(float(above), 1)
 
 
 def rates(faces: Sides, challenge: float) -> dict[str, Any]:
@@ -146,21 +133,19 @@ def rates(faces: Sides, challenge: float) -> dict[str, Any]:
     }
 
 
-def group_rates(faces: Sides, legal: int, challenge: float) -> dict[str, dict[str, Any]]:
+def group_rates(faces: Sides, challenge: float) -> dict[str, dict[str, Any]]:
     """``rates`` by whole year of true age around the legal one, and by gender, race and data set, as labelled."""
-    age = faces.rows["age"].to_numpy(dtype=np.float64)
-    near = range(max(0, legal - AROUND[0]), legal + AROUND[1] + 1)
-    years = {str(year): faces.of(np.floor(age) == year) for year in near}
-    groups = {"age": {year: rates(one, challenge) for year, one in years.items() if len(one.age)}}
-    for kind in KINDS:
-        labels = faces.rows[kind].to_numpy(dtype=object)
-        names = sorted({str(label) for label in labels[pd.notna(labels)]})
-        if len(names) > 1:
+    age = np.floor(faces.rows["age"].to_numpy(dtype=np.float64))
+    near = (age >= faces.legal - AROUND[0]) & (age <= faces.legal + AROUND[1])
+    groups = {"age": {str(int(year)): rates(faces.of(age == year), challenge) for year in np.unique(age[near])}}
+    for kind, labels in group_labels(faces.rows).items():
+        if kind in KINDS:
+            names = sorted(set(labels[pd.notna(labels)]))
             groups[kind] = {name: rates(faces.of(labels == name), challenge) for name in names}
     return groups
 
 
-def crossfitted_rates(faces: Sides, legal: int, max_false_pass: float) -> dict[str, float] | None:
+def crossfitted_rates(faces: Sides, max_false_pass: float) -> dict[str, float] | None:
     """Rates of faces that a challenge age was not chosen on: each tenth by what the other nine gave.
 
     Returns:
@@ -172,7 +157,7 @@ def crossfitted_rates(faces: Sides, legal: int, max_false_pass: float) -> dict[s
     for judge in _tenths(faces):
         fit = np.setdiff1d(np.arange(len(faces.age)), judge)
         try:
-            challenges.append(choose_threshold(faces.of(fit), legal, max_false_pass).challenge)
+            challenges.append(choose_threshold(faces.of(fit), max_false_pass))
         except DataError:
             return None
         passed[judge] = faces.age[judge] >= challenges[-1]
@@ -184,7 +169,7 @@ def crossfitted_rates(faces: Sides, legal: int, max_false_pass: float) -> dict[s
     }
 
 
-def threshold_figures(faces: Sides, chosen: Threshold, max_false_pass: float) -> dict[str, Any]:
+def threshold_figures(faces: Sides, challenge: float, max_false_pass: float) -> dict[str, Any]:
     """Everything that is told of a challenge age, JSON-ready: ``all``, ``not_chosen_on``, ``groups``, ``curve``.
 
     The curve has both rates at every half year from 0 to 100.
@@ -196,11 +181,11 @@ def threshold_figures(faces: Sides, chosen: Threshold, max_false_pass: float) ->
         for at, (passed, failed) in zip(challenges.tolist(), shares, strict=True)
     ]
     return {
-        "challenge_age": chosen.challenge,
+        "challenge_age": challenge,
         "faces_left_out": faces.unclear,
-        "all": rates(faces, chosen.challenge),
-        "not_chosen_on": crossfitted_rates(faces, chosen.legal, max_false_pass),
-        "groups": group_rates(faces, chosen.legal, chosen.challenge),
+        "all": rates(faces, challenge),
+        "not_chosen_on": crossfitted_rates(faces, max_false_pass),
+        "groups": group_rates(faces, challenge),
         "curve": points,
     }
 
