@@ -27,6 +27,7 @@ from agelens.data.decades import DECADES, decade_of
 from agelens.data.manifest import read_manifest
 from agelens.evaluate.bootstrap import mean_interval
 from agelens.evaluate.evaluation import Predictions, predict_split
+from agelens.evaluate.figures import likeliest_bands
 from agelens.files import write_text
 from agelens.train.config import read_config
 
@@ -59,14 +60,8 @@ def measured(found: Predictions) -> Row:
 
 def right_bands(found: Predictions) -> Values:
     """1 for each face of a known band whose likeliest band is that one, 0 for the others: (faces with a band,)."""
-    banded = found.rows["age"].isna().to_numpy()
-    if not banded.any():
-        return np.zeros(0)
-    ends = found.rows.loc[banded, ["age_low", "age_high"]].to_numpy(dtype=int)
-    bands = sorted({tuple(row) for row in ends.tolist()})
-    shares = np.stack([found.age_probs[banded, low : high + 1].sum(axis=1) for low, high in bands], axis=1)
-    true = np.array([bands.index((low, high)) for low, high in ends.tolist()], dtype=int)
-    return np.asarray(shares.argmax(axis=1) == true, dtype=np.float64)
+    likeliest, labelled = likeliest_bands(found)
+    return np.asarray(likeliest == labelled, dtype=np.float64)
 
 
 def _mean(values: Values) -> tuple[float, float, float] | None:

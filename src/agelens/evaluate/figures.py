@@ -10,13 +10,13 @@ import pandas as pd
 
 from agelens import ages
 from agelens.data.decades import DECADES, decade_of
-from agelens.data.grouping import middle_age
+from agelens.data.grouping import middle_age, year_ends
 from agelens.evaluate import metrics
 from agelens.evaluate.bootstrap import mean_interval
 from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.groups import CROSSED, FEW, gap, group_labels
 
-__all__ = ["figures", "figures_of_all", "subject_numbers"]
+__all__ = ["figures", "figures_of_all", "likeliest_bands", "subject_numbers"]
 
 Values = npt.NDArray[Any]
 LEGAL: Final = (18, 21, 25)  # years, whose probability to be reached is judged
@@ -172,18 +172,24 @@ def _whole_figures(predictions: Predictions) -> dict[str, Any]:
         second = predictions.genders[1]
         scores = predictions.gender_probs[labelled, 1]
         found["gender_auc"] = metrics.auc(scores, (rows["gender"] == second).to_numpy()[labelled])
-    ends = [rows[end].to_numpy(dtype=np.float64)[~exact] for end in ("age_low", "age_high")]
-    if len(ends[0]):
-        bands = sorted(set(zip(*(one.astype(int).tolist() for one in ends), strict=True)))
-        shares = ages.band_probs(predictions.age_probs[~exact], [(low, min(high, ages.MAX_AGE)) for low, high in bands])
-        places = np.array([bands.index((int(low), int(high))) for low, high in zip(*ends, strict=True)])
-        found["one_off"] = metrics.relaxed_accuracy(shares.argmax(axis=1), places)
+    if not exact.all():
+        found["one_off"] = metrics.relaxed_accuracy(*likeliest_bands(predictions))
     spread = rows["apparent_std"].to_numpy(dtype=np.float64)
     judged = ~np.isnan(spread) & (spread > 0)
     if judged.any():
         apparent = rows["apparent_age"].to_numpy(dtype=np.float64)[judged]
         found["epsilon"] = metrics.epsilon_error(predictions.age[judged], apparent, spread[judged])
     return found
+
+
+def likeliest_bands(predictions: Predictions) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The likeliest and the labelled band of each face that has a band only, as places among all such bands."""
+    banded = np.isnan(predictions.true_age)
+    low, high = (ends[banded].astype(int).tolist() for ends in year_ends(predictions.rows))
+    labelled = list(zip(low, high, strict=True))
+    bands = sorted(set(labelled))
+    shares = ages.band_probs(predictions.age_probs[banded], bands) if bands else np.zeros((0, 1))
+    return shares.argmax(axis=1), np.array([bands.index(one) for one in labelled], dtype=np.intp)
 
 
 def _at_least(probs: Values, true: Values, age: int) -> dict[str, float]:
