@@ -16,6 +16,7 @@ from agelens.bundle import Bundle
 from agelens.data.manifest import read_manifest
 from agelens.evaluate.evaluation import predict_split
 from agelens.evaluate.report import write_report
+from agelens.evaluate.reported import reported
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     found = predict_split(bundle, manifest, "all")
     predicted = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        write_report(found, bundle.card, manifest, Path(folder))
+        write_report(reported(found, bundle.card), manifest, Path(folder))
     done = time.perf_counter()
     print(f"{len(found.rows):,} faces: {done - start:.0f} s, of which the report {done - predicted:.0f} s")
 

@@ -19,6 +19,7 @@ from agelens.data.manifest import MANIFEST_NAME
 from agelens.data.prepare import Preparation, prepare
 from agelens.data.sources import find_source, read_source
 from agelens.evaluate.report import write_report
+from agelens.evaluate.reported import reported
 from agelens.export import export
 from agelens.faces.align import CropSpec
 from agelens.train.config import changed, read_config
@@ -46,7 +47,7 @@ def measured(crops: Path, run: Path, epochs: int, changes: dict[str, Any]) -> di
         config = changed(read_config(RECIPE), data__manifest=str(crops), optim__epochs=epochs, **{**COMMON, **changes})
         train(config, run, progress=False, resume=(run / LAST).exists())
         done = export(run, run / BUNDLE, name=run.name)
-        write_report(done.predictions, done.card, done.manifest, run / REPORT)
+        write_report(reported(done.predictions, done.card), done.manifest, run / REPORT)
     figures: dict[str, float] = json.loads((run / REPORT / "figures.json").read_text())["all"]
     return figures
 

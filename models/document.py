@@ -16,13 +16,12 @@ from typing import Any
 
 from agelens.bundle import BUILTIN, DEFAULT, Bundle
 from agelens.data.manifest import read_manifest
-from agelens.evaluate.bootstrap import mean_interval
+from agelens.evaluate.answers import answers_of
 from agelens.evaluate.evaluation import predict_split
 from agelens.evaluate.figures import figures
 from agelens.evaluate.intervals import crossfitted_coverage
 from agelens.files import write_text
 from measure import RECORD as SEARCH
-from measure import right_bands
 
 HERE = Path(__file__).parent
 RECORD = HERE / "figures.json"
@@ -40,17 +39,16 @@ def measured(name: str, utkface: Path, fairface: Path) -> Figures:
     bundle, rows = Bundle.load(name), json.loads(SEARCH.read_text(encoding="utf-8"))
     exact = predict_split(bundle, read_manifest(utkface), "val")
     banded = predict_split(bundle, read_manifest(fairface), "val")
-    right = right_bands(banded)
-    told = figures(banded, LEVEL, bundle.card.interval_mass(LEVEL))
+    told = figures(answers_of(banded, bundle.card.interval_mass(LEVEL)), LEVEL)
     return {
         "megabytes": round(BUILTIN[name].stat().st_size / 1e6, 1),
         "milliseconds": next(row["milliseconds"] for row in rows if row["name"] == name),
-        "utkface": figures(exact, LEVEL, bundle.card.interval_mass(LEVEL)),
+        "utkface": figures(answers_of(exact, bundle.card.interval_mass(LEVEL)), LEVEL),
         "crossfitted": {str(one): crossfitted_coverage(exact.age_probs, exact.true_age, one) for one in LEVELS},
         "fairface": {
-            "faces": len(right),
-            "bands": float(right.mean()),
-            "bands_interval": mean_interval(right),
+            "faces": told["all"]["faces"],
+            "bands": told["all"]["likeliest_band"],
+            "bands_interval": told["all"]["uncertainty"]["likeliest_band"],
             "gender": told["all"]["gender_accuracy"],
             "gender_interval": told["all"]["uncertainty"]["gender_accuracy"],
             "races": {race: one["gender_accuracy"] for race, one in told["groups"].get("race", {}).items()},

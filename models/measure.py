@@ -25,9 +25,9 @@ import numpy.typing as npt
 from agelens.bundle import Bundle
 from agelens.data.decades import DECADES, decade_of
 from agelens.data.manifest import read_manifest
+from agelens.evaluate.answers import answers_of
 from agelens.evaluate.bootstrap import mean_interval
 from agelens.evaluate.evaluation import Predictions, predict_split
-from agelens.evaluate.figures import likeliest_bands
 from agelens.files import write_text
 from agelens.train.config import read_config
 
@@ -60,8 +60,9 @@ def measured(found: Predictions) -> Row:
 
 def right_bands(found: Predictions) -> Values:
     """1 for each face of a known band whose likeliest band is that one, 0 for the others: (faces with a band,)."""
-    likeliest, labelled = likeliest_bands(found)
-    return np.asarray(likeliest == labelled, dtype=np.float64)
+    bands = answers_of(found, 0.9).bands
+    known = bands.labelled >= 0
+    return np.asarray(bands.likeliest == bands.labelled, dtype=np.float64)[known]
 
 
 def _mean(values: Values) -> tuple[float, float, float] | None:

@@ -16,6 +16,7 @@ from agelens.compression import Bits, compressed
 from agelens.data.grouping import year_ends
 from agelens.data.manifest import Manifest
 from agelens.errors import DataError, ExportError
+from agelens.evaluate.answers import answers_of
 from agelens.evaluate.evaluation import Predictions, predict_split, read_crops
 from agelens.evaluate.figures import figures
 from agelens.evaluate.intervals import banded_mass, calibrated_masses, crossfitted_coverage
@@ -118,13 +119,13 @@ def _calibrated(card: Card, predictions: Predictions) -> Card:
         ends = year_ends(predictions.rows)
         by_bands = {str(level): round(banded_mass(predictions.age_probs, *ends, level), 4) for level in LEVELS}
         card = replace(card, interval_masses=by_bands)
-        measured = figures(predictions, 0.9, card.interval_mass(0.9))
+        measured = figures(answers_of(predictions, card.interval_mass(0.9)), 0.9)
     else:
         masses = [calibrated_masses(probs, true, level) for level in LEVELS]
         rising = np.maximum.accumulate(masses).round(4)  # those of rare ages may cross by chance
         by_year = {str(level): tuple(one.tolist()) for level, one in zip(LEVELS, rising, strict=True)}
         card = replace(card, interval_masses=by_year)
-        measured = figures(predictions, 0.9, card.interval_mass(0.9))
+        measured = figures(answers_of(predictions, card.interval_mass(0.9)), 0.9)
         measured["crossfitted_coverage"] = {str(level): crossfitted_coverage(probs, true, level) for level in LEVELS}
     return replace(card, figures={"val": _rounded(measured)})
 

@@ -18,6 +18,7 @@ from agelens.combining import LEAST, combine
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest
 from agelens.errors import BundleError, ConfigError, DataError, ExportError
+from agelens.evaluate.answers import answers_of
 from agelens.evaluate.evaluation import read_crops
 from agelens.evaluate.figures import figures
 from agelens.faces.align import CropSpec
@@ -106,7 +107,7 @@ def test_the_card_tells_of_all_and_is_calibrated_by_the_manifest(
     assert card.terms == "large's; small's"
     assert card.training["datasets"] == ["large", "small"]
     assert [(one["name"], one["weight"]) for one in card.training["members"]] == [("large", 1.0), ("small", 3.0)]
-    measured = figures(made.predictions, 0.9, card.interval_mass(0.9))["all"]
+    measured = figures(answers_of(made.predictions, card.interval_mass(0.9)), 0.9)["all"]
     assert measured["mae"] == pytest.approx(card.figures["val"]["all"]["mae"], abs=1e-3)
     assert measured["coverage"] >= 0.9
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,12 @@ import pytest
 
 from agelens import ages
 from agelens.data.manifest import Manifest
+from agelens.errors import DataError
+from agelens.evaluate.answers import answers_of
 from agelens.evaluate.comparison import compare
+from agelens.evaluate.comparison_page import draw_comparison
 from agelens.evaluate.evaluation import Predictions
+from agelens.evaluate.figures import figures
 
 Run = Callable[..., Any]
 
@@ -31,7 +37,7 @@ def test_a_difference_on_the_same_faces_is_seen_where_the_models_own_intervals_o
     true = rng.uniform(20, 70, 300)
     noise = rng.normal(0, 8, 300)
     good, better = _said(true + noise, true), _said(true + 0.9 * noise, true)
-    found = compare({"good": (good, 0.9), "better": (better, 0.9)})
+    found = compare({"good": answers_of(good, 0.9), "better": answers_of(better, 0.9)}, 0.9)
     assert found["good"]["against_first"] is None
     against = found["better"]["against_first"]
     errors = [np.abs(one.age - true) for one in (good, better)]
@@ -48,23 +54,24 @@ def test_people_stay_together() -> None:
     alone = {}
     for name, subject in (("alone", None), ("people", np.repeat(np.arange(20), 10).astype(str))):
         first, other = _said(true + 10, true, subject=subject), _said(true + 10 + shift, true, subject=subject)
-        low, high = compare({"a": (first, 0.9), "b": (other, 0.9)})["b"]["against_first"]["interval"]
+        found = compare({"a": answers_of(first, 0.9), "b": answers_of(other, 0.9)}, 0.9)
+        low, high = found["b"]["against_first"]["interval"]
         alone[name] = high - low
     assert alone["people"] > 2 * alone["alone"]
 
 
 def test_answers_to_other_faces_are_refused() -> None:
     one, other = _said([30.0, 40], [30.0, 40]), _said([30.0], [30.0])
-    for answers in ({}, {"a": (one, 0.9), "b": (other, 0.9)}):
+    for answers in ({}, {"a": answers_of(one, 0.9), "b": answers_of(other, 0.9)}):
         with pytest.raises(ValueError, match="the same faces"):
-            compare(answers)
+            compare(answers, 0.9)
 
 
 def test_bands_alone_have_no_difference_in_years() -> None:
     banded = _said([25.0], np.array([np.nan]), age_low=20.0, age_high=29.0)
-    assert compare({"a": (banded, 0.9), "b": (banded, 0.9)})["b"]["against_first"] is None
+    assert compare({"a": answers_of(banded, 0.9), "b": answers_of(banded, 0.9)}, 0.9)["b"]["against_first"] is None
     again = _said([45.0], np.array([np.nan]), age_low=20.0, age_high=29.0)
-    found = compare({"a": (banded, 0.9), "b": (again, 0.9)})
+    found = compare({"a": answers_of(banded, 0.9), "b": answers_of(again, 0.9)}, 0.9)
     assert [found[name]["all"]["band_accuracy"] for name in "ab"] == [1, 0]
     assert found["b"]["against_first"] is None
 
@@ -90,9 +97,8 @@ def test_the_command_compares_bundles_on_manifests(
     ("inputs", "says"),
     [
         (["base", "lite", "open"], "no manifest among"),
-        (["one", "two", "three"], "no bundle"),
-        (["base", "lite", "{crops}", "--per-image"], "leave them out to compare"),
-        (["base", "lite", "{crops}", "--report", "x"], "leave them out to compare"),
+        (["one", "two", "three"], "no model"),
+        (["base", "lite", "{crops}", "--per-image"], "leave it out to compare"),
         (["base", "gone.onnx", "{crops}"], "gone.onnx"),
         (["base"], "no manifest among base"),
     ],
@@ -101,3 +107,65 @@ def test_what_cannot_be_compared_is_told_in_a_line(inputs: list[str], says: str,
     result = run("evaluate", *(one.format(crops=manifest.folder) for one in inputs))
     assert result.status == 2
     assert says in result.err
+
+
+def test_a_comparison_is_written_as_a_page_that_leads_to_each_models_own(
+    bundle_path: Path, genderless_bundle: Path, manifest: Manifest, bands: Manifest, tmp_path: Path, run: Run
+) -> None:
+    report, table = tmp_path / "report", tmp_path / "figures.csv"
+    inputs = (bundle_path, genderless_bundle, manifest.folder, bands.folder)
+    assert run("evaluate", *inputs, "--report", report, "--out", table).status == 0
+    page = (report / "report.html").read_text()
+    assert "2 models on 2 data sets" in page
+    assert "http" not in page  # it needs nothing else
+    links = re.findall(r'href="([^"]+)"', page)
+    assert len(links) == 4
+    for link in links:
+        assert (report / link).is_file()
+    measured = json.loads((report / "figures.json").read_text())
+    assert measured == run("evaluate", *inputs, "--json").json
+    rows = pd.read_csv(table)
+    assert table.read_text() == (report / "figures.csv").read_text()
+    assert rows.duplicated(["manifest", "model", "kind", "group"]).sum() == 0
+    for row in rows[rows["kind"] == "decade"].to_dict("records"):
+        one = measured[row["manifest"]][row["model"]]["decades"][row["group"]]
+        assert row["faces"] == one["faces"]
+        assert row["mae"] == pytest.approx(one["mae"], nan_ok=True) if one["mae"] is not None else True
+        if "mae" in one["uncertainty"]:
+            assert [row["mae_low"], row["mae_high"]] == pytest.approx(one["uncertainty"]["mae"])
+
+
+def test_the_best_is_marked_and_names_are_text() -> None:
+    true = np.linspace(20, 70, 60)
+    models = {"<b>near</b>": _said(true + 1, true), "far": _said(true + 5, true)}
+    page = draw_comparison({"a&b": compare({name: answers_of(one, 0.9) for name, one in models.items()}, 0.9)}, {})
+    assert "<b>near" not in page
+    assert "&lt;b&gt;near" in page
+    assert "a&amp;b" in page
+    assert re.findall(r'class="best">([\d.]+)', page)[0] == "1.00"
+    alike = compare({name: answers_of(models["far"], 0.9) for name in ("one", "two")}, 0.9)
+    assert 'class="best"' not in draw_comparison({"crops": alike}, {})
+
+
+def test_groups_tell_all_figures_that_can_be_told() -> None:
+    true = np.linspace(10, 80, 400)
+    found = figures(answers_of(_said(true + 2, true), 0.9), 0.9)
+    for group in found["decades"].values():
+        assert group["crps"] > 0
+        assert group["at_least"]["18"]["brier"] >= 0
+    assert found["gaps"]["decade"]["mae"]["difference"] >= 0
+
+
+def test_faces_without_an_answer_are_counted_and_left_out() -> None:
+    true = np.linspace(20, 70, 50)
+    said = answers_of(_said(true + 2, true), 0.9)
+    said = replace(said, age=np.where(true < 30, np.nan, said.age))
+    found = figures(said, 0.9)
+    assert found["unanswered"] == (true < 30).sum()
+    assert found["all"]["faces"] == (true >= 30).sum()
+    assert all(np.isfinite(one["mae"]) for one in found["decades"].values())
+    nothing = replace(said, age=np.full(50, np.nan))
+    with pytest.raises(ValueError, match="none of 50"):
+        figures(nothing, 0.9)
+    with pytest.raises(DataError, match="none of 50 faces has an answer of each of: a, b"):
+        compare({"a": said, "b": nothing}, 0.9)

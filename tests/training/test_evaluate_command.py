@@ -16,6 +16,7 @@ from PIL import Image
 
 from agelens.bundle import Bundle
 from agelens.data.manifest import Manifest
+from agelens.evaluate.answers import answers_of
 from agelens.evaluate.evaluation import predict_split
 from agelens.evaluate.figures import figures
 from agelens.evaluate.report import per_image
@@ -30,7 +31,7 @@ def _table(out: str) -> list[list[str]]:
 
 def test_the_table_has_a_line_for_all_and_one_for_each_decade(bundle_path: Path, manifest: Manifest, run: Run) -> None:
     head, every, *groups = _table(run("evaluate", bundle_path, manifest.folder, "--split", "all").out)
-    assert head == ["group", "faces", "MAE", "95%", "RMSE", "bias", "CS@5", "gender", "coverage", "width"]
+    assert head == ["group", "faces", "MAE", "95%", "RMSE", "bias", "CS@5", "gender", "coverage", "width", "CRPS"]
     assert every[:2] == ["all", "40"]
     decades, genders, races = groups[:8], groups[8:10], groups[10:]
     assert [line[0] for line in decades] == ["0-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69", "70-79"]
@@ -45,7 +46,7 @@ def test_the_table_has_a_line_for_all_and_one_for_each_decade(bundle_path: Path,
 
 def test_groups_are_measured_by_themselves(bundle_path: Path, manifest: Manifest) -> None:
     found = predict_split(Bundle.load(bundle_path), manifest, "all")
-    measured = figures(found, 0.9, 0.8)
+    measured = figures(answers_of(found, 0.8), 0.9)
     assert set(measured["groups"]) == {"gender", "race"}  # one data set, one score: nothing to compare
     for kind, named in measured["groups"].items():
         for name, group in named.items():
@@ -58,7 +59,7 @@ def test_groups_are_measured_by_themselves(bundle_path: Path, manifest: Manifest
 
 def test_bands_are_measured_by_the_share_within_them(bundle_path: Path, bands: Manifest, run: Run) -> None:
     head, every, *_ = _table(run("evaluate", bundle_path, bands.folder).out)
-    assert head == ["group", "faces", "in", "band", "gender", "width"]
+    assert head == ["group", "faces", "in", "band", "95%", "likeliest", "band", "gender", "width"]
     predictions = predict_split(Bundle.load(bundle_path), bands, "val")
     years, rows = np.rint(predictions.age), predictions.rows
     inside = ((rows["age_low"] <= years) & (years <= rows["age_high"])).mean()
@@ -84,7 +85,7 @@ def test_exact_ages_and_bands_count_each_in_their_own_way(
 
 def test_a_genderless_bundle_has_no_column_of_gender(genderless_bundle: Path, manifest: Manifest, run: Run) -> None:
     head, *_ = _table(run("evaluate", genderless_bundle, manifest.folder).out)
-    assert head == ["group", "faces", "MAE", "95%", "RMSE", "bias", "CS@5", "coverage", "width"]
+    assert head == ["group", "faces", "MAE", "95%", "RMSE", "bias", "CS@5", "coverage", "width", "CRPS"]
     lines = run("evaluate", genderless_bundle, manifest.folder, "--per-image", "--json").out.splitlines()
     assert {json.loads(line)["predicted_gender"] for line in lines} == {None}
 
@@ -116,7 +117,7 @@ def test_each_face_is_a_json_object(bundle_path: Path, manifest: Manifest, run: 
 
 
 def test_the_error_of_a_band_is_the_distance_from_it(bundle_path: Path, bands: Manifest) -> None:
-    faces = per_image(predict_split(Bundle.load(bundle_path), bands, "all"), 0.9)
+    faces = per_image(answers_of(predict_split(Bundle.load(bundle_path), bands, "all"), 0.9))
     age, low, high = faces["predicted_age"], faces["age_low"], faces["age_high"]
     assert faces["age"].isna().all()
     assert (faces["error"][(low <= age) & (age <= high)] == 0).all()
@@ -135,13 +136,13 @@ def test_a_report_holds_figures_answers_and_pictures(
     result = run("evaluate", bundle_path, crops.folder, "--split", "all", "--report", folder)
     assert result.status == 0
     assert result.err.endswith(f"wrote {folder}\n")
-    names = {"report.html", "figures.json", "predictions.csv", "best.png", "worst.png"}
+    names = {"report.html", "figures.json", "figures.csv", "predictions.csv", "best.png", "worst.png"}
     assert {path.name for path in folder.iterdir()} == names
     predictions = predict_split(bundle, crops, "all")
     mass = bundle.card.interval_mass(0.9)
     written = json.loads((folder / "figures.json").read_text())
     held = written.pop("intervals")
-    assert written == figures(predictions, 0.9, mass, crossings=True)
+    assert written == figures(answers_of(predictions, mass), 0.9, crossings=True)
     whole = written["all"]
     assert held == {} if whole["mae"] is None else held["0.9"]["coverage"] == pytest.approx(whole["coverage"])
     page = (folder / "report.html").read_text()

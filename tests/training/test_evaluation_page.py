@@ -11,9 +11,11 @@ import pytest
 from agelens import ages
 from agelens.bundle import Bundle, Card
 from agelens.data.manifest import Manifest
+from agelens.evaluate.answers import answers_of
 from agelens.evaluate.evaluation import Predictions, predict_split
 from agelens.evaluate.figures import figures
-from agelens.evaluate.page import draw_page, held_by_level
+from agelens.evaluate.page import draw_page
+from agelens.evaluate.reported import held_by_level, reported
 
 
 class _Tags(HTMLParser):
@@ -41,8 +43,8 @@ def said(bundle_path: object, manifest: Manifest) -> tuple[Predictions, Card]:
 
 
 def _page(found: Predictions, card: Card, manifest: str = "crops") -> str:
-    measured = figures(found, 0.9, card.interval_mass(0.9), crossings=True)
-    return draw_page(measured, found, card, held_by_level(found, card), manifest, {})
+    measured = figures(answers_of(found, card.interval_mass(0.9)), 0.9, crossings=True)
+    return draw_page(measured, reported(found, card), manifest, {})
 
 
 def test_it_is_whole_and_has_a_table_for_each_kind_of_group(said: tuple[Predictions, Card]) -> None:
@@ -53,7 +55,7 @@ def test_it_is_whole_and_has_a_table_for_each_kind_of_group(said: tuple[Predicti
     assert tags.seen.count("table") == 8  # intervals, all, decade, gender, race, and three of two kinds at once
     assert tags.seen.count("details") == 3
     assert tags.seen.count("img") == 4
-    measured = figures(said[0], 0.9, said[1].interval_mass(0.9))["all"]
+    measured = figures(answers_of(said[0], said[1].interval_mass(0.9)), 0.9)["all"]
     assert f"<b>{measured['mae']:.2f}</b>" in page
 
 

@@ -20,6 +20,7 @@ from agelens import AgeEstimator, ages
 from agelens.bundle import Bundle, Card
 from agelens.data.manifest import Manifest
 from agelens.errors import ConfigError, DataError, ExportError
+from agelens.evaluate.answers import answers_of
 from agelens.evaluate.evaluation import predict_split, read_crops
 from agelens.evaluate.figures import figures
 from agelens.export import MAX_DISAGREEMENT, export
@@ -45,7 +46,7 @@ def test_export_gives_the_card_and_the_predictions_behind_it(
     assert told.card == card
     assert told.manifest.folder == manifest.folder
     assert told.predictions.rows["source_path"].tolist() == manifest.split("val")["source_path"].tolist()
-    _same(figures(told.predictions, 0.9, card.interval_mass(0.9))["all"], card.figures["val"]["all"])
+    _same(figures(answers_of(told.predictions, card.interval_mass(0.9)), 0.9)["all"], card.figures["val"]["all"])
 
 
 def _same(measured: dict[str, Any], told: dict[str, Any]) -> None:
@@ -94,7 +95,9 @@ def test_interval_masses_rise_with_their_level(card: Card) -> None:
 
 
 def test_figures_on_the_card_are_those_of_an_evaluation(card: Card, bundle_path: Path, manifest: Manifest) -> None:
-    measured = figures(predict_split(Bundle.load(bundle_path), manifest, "val"), 0.9, card.interval_mass(0.9))
+    measured = figures(
+        answers_of(predict_split(Bundle.load(bundle_path), manifest, "val"), card.interval_mass(0.9)), 0.9
+    )
     _same(measured["all"], card.figures["val"]["all"])
     assert measured["decades"].keys() == card.figures["val"]["decades"].keys()
     assert measured["all"]["faces"] == len(manifest.split("val"))
@@ -106,7 +109,7 @@ def test_gender_accuracy_leaves_unknown_genders_out(bundle_path: Path, manifest:
     rows = predictions.rows
     assert rows["gender"].isna().sum() == 1
     right = (predictions.gender == rows["gender"].to_numpy(dtype=object))[rows["gender"].notna()].mean()
-    assert figures(predictions, 0.9, 0.9)["all"]["gender_accuracy"] == pytest.approx(right)
+    assert figures(answers_of(predictions, 0.9), 0.9)["all"]["gender_accuracy"] == pytest.approx(right)
 
 
 def test_estimator_and_evaluation_see_the_same_face(

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from agelens import ages
 from agelens.evaluate import metrics
+from agelens.evaluate.answers import answers_of
 from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.figures import figures
 from agelens.evaluate.groups import gap, group_labels
@@ -57,17 +58,17 @@ def test_the_gap_is_that_of_the_best_and_the_worst_group_that_are_large_enough()
     found = gap(errors)
     assert found is not None
     assert (found["best"], found["worst"]) == ("a", "b")
-    assert found["years"] == pytest.approx(errors["b"].mean() - errors["a"].mean())
-    assert found["interval"][0] < found["years"] < found["interval"][1]
+    assert found["difference"] == pytest.approx(errors["b"].mean() - errors["a"].mean())
+    assert found["interval"][0] < found["difference"] < found["interval"][1]
     assert gap({"a": errors["a"], "c": errors["c"]}) is None
 
 
 def test_small_groups_are_marked_and_two_kinds_at_once_told_where_wanted() -> None:
     rows = _rows(60, age=np.repeat([25.0, 55.0], [45, 15]), gender=["male", "female"] * 30)
     found = _predictions(rows)
-    assert [one["few"] for one in figures(found, 0.9, 0.9)["decades"].values()] == [False, True]
-    assert set(figures(found, 0.9, 0.9)["groups"]) == {"gender"}
-    crossed = figures(found, 0.9, 0.9, crossings=True)["groups"]["decade × gender"]
+    assert [one["few"] for one in figures(answers_of(found, 0.9), 0.9)["decades"].values()] == [False, True]
+    assert set(figures(answers_of(found, 0.9), 0.9)["groups"]) == {"gender"}
+    crossed = figures(answers_of(found, 0.9), 0.9, crossings=True)["groups"]["decade × gender"]
     assert {name: one["faces"] for name, one in crossed.items()} == {
         "20-29, female": 22,
         "20-29, male": 23,
@@ -81,7 +82,7 @@ def test_figures_of_all_faces_are_those_of_the_metrics() -> None:
         80, age=np.arange(80.0), gender=["male", "female"] * 40, apparent_age=np.arange(80.0), apparent_std=2.0
     )
     found = _predictions(rows)
-    whole = figures(found, 0.9, 0.9)["all"]
+    whole = figures(answers_of(found, 0.9), 0.9)["all"]
     assert whole["crps"] == pytest.approx(metrics.crps(found.age_probs, found.true_age))
     assert whole["nll"] == pytest.approx(metrics.negative_log_likelihood(found.age_probs, found.true_age))
     assert whole["emd"] == pytest.approx(metrics.earth_movers_distance(found.age_probs, found.true_age))
@@ -98,12 +99,12 @@ def test_bands_beside_the_right_one_count_as_one_off() -> None:
     rows = _rows(4, age=np.nan, age_low=[0.0, 10, 20, 0], age_high=[9.0, 19, 29, 9])
     probs = ages.soft_labels([5, 5, 5, 25], 1)
     found = Predictions(rows, probs, np.zeros((4, 0)), ())
-    assert figures(found, 0.9, 0.9)["all"]["one_off"] == 0.5
-    assert figures(found, 0.9, 0.9)["gaps"] == {}
+    assert figures(answers_of(found, 0.9), 0.9)["all"]["one_off"] == 0.5
+    assert figures(answers_of(found, 0.9), 0.9)["gaps"] == {}
 
 
 def test_one_gender_has_no_area() -> None:
-    assert figures(_predictions(_rows(10, gender="male")), 0.9, 0.9)["all"]["gender_auc"] is None
+    assert figures(answers_of(_predictions(_rows(10, gender="male")), 0.9), 0.9)["all"]["gender_auc"] is None
 
 
 def test_people_of_whom_there_are_several_pictures_widen_the_interval() -> None:
@@ -113,5 +114,5 @@ def test_people_of_whom_there_are_several_pictures_widen_the_interval() -> None:
     people = pd.Series(index=range(100), dtype=object)
     people[order] = [str(one) for one in np.repeat(np.arange(10), 10)]
     known = Predictions(alone.rows.assign(subject=people), alone.age_probs, alone.gender_probs, alone.genders)
-    narrow, wide = (figures(one, 0.9, 0.9)["all"]["uncertainty"]["mae"] for one in (alone, known))
+    narrow, wide = (figures(answers_of(one, 0.9), 0.9)["all"]["uncertainty"]["mae"] for one in (alone, known))
     assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])

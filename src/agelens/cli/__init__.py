@@ -46,7 +46,7 @@ COMMANDS: Final = {
     "split": Command("Split a manifest anew, by shares, by a list, or by folds.", "data"),
     "train": Command("Train a network as a configuration says, export it and measure it.", "train"),
     "find-lr": Command("Sweep the learning rate and say which to train with.", "train"),
-    "evaluate": Command("Measure bundles on the crops of manifests.", "data"),
+    "evaluate": Command("Measure bundles, and other programs' answers, on the crops of manifests.", "data"),
     "threshold": Command("Find the estimated age from which to let pass, and how often that is wrong.", "data"),
     "export": Command(
         "Make a bundle of a run's best weights, calibrated and measured on the validation split.", "train"

@@ -1,33 +1,37 @@
-"""``agelens evaluate``: how well a bundle does on a manifest."""
+"""``agelens evaluate``: how well models do on manifests."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
 from cyclopts import Parameter
 
-from agelens.ages import Mass
 from agelens.bundle import BUILTIN, Bundle, model_file
 from agelens.cli.console import note, print_json, print_table, progress_bar
-from agelens.cli.figure_tables import show_comparison, show_figures
-from agelens.data.manifest import read_manifest
+from agelens.cli.figure_tables import show_comparison, show_figures, show_matrix
+from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.moving import check_not_input, input_files
 from agelens.data.overview import age_text
 from agelens.errors import BundleError, ConfigError
 from agelens.evaluate.comparison import compare
+from agelens.evaluate.comparison_report import write_comparison
 from agelens.evaluate.evaluation import predict_split
 from agelens.evaluate.figures import figures
+from agelens.evaluate.figures_csv import figures_table
+from agelens.evaluate.peers import NoAnswersError, read_peer
 from agelens.evaluate.report import per_image as per_image_table
 from agelens.evaluate.report import write_report
+from agelens.evaluate.reported import LEVEL, Reported, reported
 from agelens.files import check_file, make_folder, write_text
 
 __all__ = ["evaluate"]
 
-LEVEL = 0.9
+PEER = ".jsonl"
+TABLE = ".csv"
 
 
 def evaluate(
@@ -40,123 +44,168 @@ def evaluate(
     out: Path | None = None,
     report: Path | None = None,
 ) -> None:
-    """Measure bundles on the crops of manifests.
+    """Measure bundles, and other programs' answers, on the crops of manifests.
 
     Errors are in years, with the 95 % interval of their mean; coverage and width are those of the faces' own 90 %
     intervals. Groups are decades of age, genders, races, data sets and thirds of the detector's score. Faces of which
     only an age band is known count where the answer lies within it.
 
-    Of several bundles each is told beside the first, on each manifest: "against" is by how much its mean error is
+    Of several models each is told beside the first, on each manifest: "against" is by how much its mean error is
     larger, with the 95 % interval of the difference on the same faces. Where that holds 0, other faces may say
     otherwise.
 
+    Another program's answers come from a file of JSON lines, an object a face: path, as the manifest names the
+    picture; predicted_age, null where it found no face; and where it tells them low and high of its 90 % interval,
+    predicted_gender, female (a probability), age_probs (of 0 to 100 years).
+
     Example:  agelens evaluate runs/first/bundle.onnx crops/utkface --split val
 
-    Example:  agelens evaluate base lite runs/first/bundle.onnx crops/utkface crops/fairface
+    Example:  agelens evaluate base lite theirs.jsonl crops/utkface crops/fairface --report comparison
 
     Parameters
     ----------
     inputs
         A bundle, or the name of a built-in model, and a manifest.parquet or the folder that agelens prepare wrote; or
-        several of both, bundles being what ends with .onnx.
+        several of both, bundles being what ends with .onnx, and other programs' answers what ends with .jsonl.
     split
         train, val, test or all.
     per_image
-        Print the label and the answer of each face instead of the figures. Of one bundle and one manifest.
+        Print the label and the answer of each face instead of the figures. Of one model and one manifest.
     json_lines
         Print the figures as one JSON object instead of the table; with --per-image one object a face.
     out
-        Write the figures as JSON into this file too.
+        Write the figures into this file too: as a table if it ends with .csv, else as JSON.
     report
         Write a page with plots, figures, every face's answer, and pictures of the best and the worst answers into this
-        folder. Of one bundle and one manifest.
+        folder; of several models or manifests, a page that compares them too.
     """
-    bundles, manifests = _told_apart(inputs)
+    models, manifests = _told_apart(inputs)
+    if per_image and len(inputs) > 2:
+        raise ConfigError("--per-image is of one model and one manifest; leave it out to compare")
+    _check_targets(out, report)
+    bundles = {str(path): _opened(path) for path in models if path.suffix != PEER}
+    tables = {str(path): read_manifest(path) for path in manifests}
+    if out is not None:
+        own = [model_file(path) for path in models]
+        check_not_input(out, [*own, *(one for path in manifests for one in input_files(path, tables[str(path)]))])
+    said = {place: _asked(models, bundles, Place(place, table, split)) for place, table in tables.items()}
     if len(inputs) == 2:
-        _evaluate_one(bundles[0], manifests[0], split, per_image, json_lines, out, report)
-        return
-    if per_image or report is not None:
-        raise ConfigError("--per-image and --report are of one bundle and one manifest; leave them out to compare")
-    _compare(bundles, manifests, split, json_lines, out)
+        _tell_one(inputs, said, tables, per_image, json_lines, out, report)
+    else:
+        _tell_all(said, tables, json_lines, out, report)
+
+
+class Place(NamedTuple):
+    """A data set and the part of it that is asked."""
+
+    name: str
+    manifest: Manifest
+    split: str
 
 
 def _told_apart(inputs: list[Path]) -> tuple[list[Path], list[Path]]:
+    inputs = list(dict.fromkeys(inputs))
     if len(inputs) == 2:
         return inputs[:1], inputs[1:]
-    bundles = [one for one in inputs if str(one) in BUILTIN or one.suffix == ".onnx"]
-    manifests = [one for one in inputs if one not in bundles]
-    if not bundles or not manifests:
-        missing = "manifest" if bundles else "bundle (.onnx, or a name)"
+    models = [one for one in inputs if str(one) in BUILTIN or one.suffix in (".onnx", PEER)]
+    manifests = [one for one in inputs if one not in models]
+    if not models or not manifests:
+        missing = "manifest" if models else "model (.onnx, .jsonl, or a name)"
         raise ConfigError(f"no {missing} among {', '.join(map(str, inputs))}; wanted one and more of both")
-    return bundles, manifests
+    return models, manifests
 
 
-def _opened(bundle: Path) -> tuple[Bundle, Mass]:
-    model = Bundle.load(bundle)
+def _check_targets(out: Path | None, report: Path | None) -> None:
+    if out is not None:
+        check_file(out)
+    if report is not None:
+        make_folder(report)
+
+
+def _opened(path: Path) -> Bundle:
+    bundle = Bundle.load(path)
     try:
-        return model, model.card.interval_mass(LEVEL)
+        bundle.card.interval_mass(LEVEL)
     except ValueError as error:
-        raise BundleError(f"{bundle}: {error}; export it again") from error
+        raise BundleError(f"{path}: {error}; export it again") from error
+    return bundle
 
 
-def _evaluate_one(
-    bundle: Path,
-    manifest: Path,
-    split: str,
+def _asked(models: list[Path], bundles: Mapping[str, Bundle], place: Place) -> dict[str, Reported]:
+    """What each model says of a data set; of several, one that says nothing of it is left out with a note."""
+    rows = place.manifest.split(place.split)
+    said = {}
+    for path in models:
+        name = str(path)
+        if name in bundles:
+            with progress_bar(f"{name} on {place.name}") as advance:
+                found = predict_split(bundles[name], place.manifest, place.split, progress=advance)
+            said[name] = reported(found, bundles[name].card, name if len(models) > 1 else "")
+            continue
+        try:
+            said[name] = Reported(path.stem, read_peer(path, rows))
+        except NoAnswersError as error:
+            if len(models) == 1:
+                raise
+            note(f"{error}; left out there")
+    return said
+
+
+def _tell_one(
+    inputs: list[Path],
+    said: Mapping[str, Mapping[str, Reported]],
+    tables: Mapping[str, Manifest],
     per_image: bool,
     json_lines: bool,
     out: Path | None,
     report: Path | None,
 ) -> None:
-    model, mass = _opened(bundle)
-    if out is not None:
-        check_file(out)
-    if report is not None:
-        make_folder(report)
-    table = read_manifest(manifest)
-    if out is not None:
-        check_not_input(out, [model_file(bundle), *input_files(manifest, table)])
-    with progress_bar("evaluating") as advance:
-        predictions = predict_split(model, table, split, progress=advance)
-    measured = figures(predictions, LEVEL, mass, crossings=True)
+    model, place = map(str, inputs)
+    one = said[place][model]
+    measured = figures(one.answers, LEVEL, crossings=True)
     if per_image:
-        _show_faces(per_image_table(predictions, mass), json_lines)
+        _show_faces(per_image_table(one.answers), json_lines)
     elif json_lines:
         print_json(measured)
     else:
         show_figures(measured)
-    _write(measured, out)
+    _write(measured, {place: {model: measured}}, out)
     if report is not None:
-        write_report(predictions, model.card, table, report)
+        write_report(one, tables[place], report)
         note(f"wrote {report}")
 
 
-def _compare(bundles: list[Path], manifests: list[Path], split: str, json_lines: bool, out: Path | None) -> None:
-    models = {str(path): _opened(path) for path in bundles}
-    tables = {str(path): read_manifest(path) for path in manifests}
-    if out is not None:
-        check_file(out)
-        for name, table in tables.items():
-            check_not_input(out, [*map(model_file, models), *input_files(Path(name), table)])
-    measured = {}
-    for place, table in tables.items():
-        answers = {}
-        for name, (model, mass) in models.items():
-            with progress_bar(f"{name} on {place}") as advance:
-                answers[name] = predict_split(model, table, split, progress=advance), mass
-        measured[place] = compare(answers)
+def _tell_all(
+    said: Mapping[str, Mapping[str, Reported]],
+    tables: Mapping[str, Manifest],
+    json_lines: bool,
+    out: Path | None,
+    report: Path | None,
+) -> None:
+    measured = {
+        place: compare({name: one.answers for name, one in models.items()}, LEVEL) for place, models in said.items()
+    }
     if json_lines:
         print_json(measured)
     else:
         for place, compared in measured.items():
             show_comparison(place, compared)
-    _write(measured, out)
+        if len(measured) > 1:
+            show_matrix(measured)
+    _write(measured, measured, out)
+    if report is not None:
+        write_comparison(measured, said, tables, report)
+        note(f"wrote {report}")
 
 
-def _write(measured: dict[str, Any], out: Path | None) -> None:
-    if out is not None:
+def _write(measured: Mapping[str, Any], by_place: Mapping[str, Mapping[str, Any]], out: Path | None) -> None:
+    if out is None:
+        return
+    if out.suffix == TABLE:
+        write_text(out, figures_table(by_place).to_csv(index=False))
+    else:
         write_text(out, json.dumps(measured, indent=1) + "\n")
-        note(f"wrote {out}")
+    note(f"wrote {out}")
 
 
 def _show_faces(faces: pd.DataFrame, json_lines: bool) -> None:
@@ -174,8 +223,8 @@ def _face_cells(face: Mapping[Any, Any]) -> list[str]:
     return [
         str(face["path"]),
         age_text(face["age"], face["age_low"], face["age_high"]),
-        f"{face['predicted_age']:.1f}",
-        f"{face['error']:+.1f}",
-        f"{face['low']:.0f}–{face['high']:.0f}",
+        "" if pd.isna(face["predicted_age"]) else f"{face['predicted_age']:.1f}",
+        "" if pd.isna(face["error"]) else f"{face['error']:+.1f}",
+        "" if pd.isna(face["low"]) else f"{face['low']:.0f}–{face['high']:.0f}",
         *genders,
     ]

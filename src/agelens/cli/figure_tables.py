@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from agelens.cli.console import print_line, print_table
+from agelens.cli.console import note, print_line, print_table
+from agelens.evaluate.figure_texts import (
+    HEADINGS,
+    against_cells,
+    cell,
+    gap_text,
+    interval_text,
+    known_figures,
+    main_figure,
+)
 from agelens.evaluate.groups import CROSSED, FEW
 
-__all__ = ["show_comparison", "show_figures"]
+__all__ = ["show_comparison", "show_figures", "show_matrix"]
 
-OFF = "mae_interval"
-FIGURES = {"mae": "MAE", OFF: "95%", "rmse": "RMSE", "bias": "bias", "cs5": "CS@5", "band_accuracy": "in band"}
-FIGURES |= {"gender_accuracy": "gender", "coverage": "coverage", "interval_width": "width"}
 FEW_MARK = "*"
-FORMATS = {"mae": ".2f", OFF: "", "rmse": ".2f", "bias": "+.2f", "interval_width": ".1f"}
 
 
 def show_figures(measured: dict[str, Any]) -> None:
@@ -23,45 +29,61 @@ def show_figures(measured: dict[str, Any]) -> None:
     """
     shown = [one for kind, one in measured["groups"].items() if CROSSED not in kind]
     named = [{"all": measured["all"]}, measured["decades"], *shown]
-    groups = [(name + (FEW_MARK if group["few"] else ""), _flat(group)) for one in named for name, group in one.items()]
-    known = {name: heading for name, heading in FIGURES.items() if groups[0][1][name] is not None}
-    columns = {"group": "left", "faces": "right"} | dict.fromkeys(known.values(), "right")
-    print_table(columns, [[name, str(group["faces"]), *_cells(group, list(known))] for name, group in groups])
-    for kind, one in measured["gaps"].items():
+    groups = [(name + (FEW_MARK if group["few"] else ""), group) for one in named for name, group in one.items()]
+    known = known_figures(measured["all"])
+    rows = [[name, *_cells(group, known)] for name, group in groups]
+    print_table({"group": "left", **_columns(known)}, rows)
+    for kind, figures in measured["gaps"].items():
         if CROSSED not in kind:
-            ends = "{:.1f} to {:.1f}".format(*one["interval"])
-            print_line(f"by {kind}: {one['worst']} {one['years']:.1f} years worse than {one['best']} (95%: {ends})")
+            for figure, one in figures.items():
+                if figure == main_figure(measured["all"]):
+                    print_line(f"by {kind}: {gap_text(figure, one)}")
     if any(group["few"] for _, group in groups):
         print_line(f"{FEW_MARK} fewer than {FEW} faces")
+    if measured["unanswered"]:
+        note(f"{measured['unanswered']} faces without an answer are left out")
 
 
-def _flat(group: dict[str, Any]) -> dict[str, Any]:
-    """Figures with the interval of the mean error as a cell."""
-    ends = group["uncertainty"].get("mae")
-    return group | {OFF: None if ends is None else "{:.2f}–{:.2f}".format(*ends)}
+def _columns(known: list[str]) -> dict[str, str]:
+    """Headings of the figures, the interval of the first one behind it."""
+    first, *others = known
+    return dict.fromkeys(["faces", HEADINGS[first], "95%", *(HEADINGS[name] for name in others)], "right")
 
 
-def _cells(group: dict[str, Any], names: list[str]) -> list[str]:
-    return ["" if group[name] is None else format(group[name], FORMATS.get(name, ".1%")) for name in names]
+def _cells(group: Mapping[str, Any], known: list[str]) -> list[str]:
+    first, *others = known
+    texts = [cell(group, first), interval_text(group, first), *(cell(group, name) for name in others)]
+    return [str(group["faces"]), *texts]
 
 
 def show_comparison(place: str, compared: dict[str, Any]) -> None:
     """Figures of several models on one manifest as a table on stdout, a line each."""
     first = next(iter(compared))
-    rows = {name: _flat(one["all"]) for name, one in compared.items()}
-    known = {name: heading for name, heading in FIGURES.items() if rows[first][name] is not None}
-    columns = {"model": "left", "faces": "right", **dict.fromkeys(known.values(), "right")}
+    known = [name for name in HEADINGS if any(name in known_figures(one["all"]) for one in compared.values())]
     told = any(one["against_first"] for one in compared.values())
+    columns = {"model": "left", **_columns(known)}
     columns |= {f"against {first}": "right", "95% ": "right"} if told else {}
-    cells = []
-    for name, row in rows.items():
-        distance = _distance(compared[name]["against_first"]) if told else []
-        cells.append([name, str(row["faces"]), *_cells(row, list(known)), *distance])
+    rows = [
+        [name, *_cells(one["all"], known), *(against_cells(one["against_first"]) if told else [])]
+        for name, one in compared.items()
+    ]
     print_line(f"{place}:")
-    print_table(columns, cells)
+    print_table(columns, rows)
+    for name, one in compared.items():
+        if one["unanswered"]:
+            note(f"{name} said nothing of {one['unanswered']} faces on {place}; they are left out for all models")
 
 
-def _distance(against: dict[str, Any] | None) -> list[str]:
-    if against is None:
-        return ["", ""]
-    return [f"{against['years']:+.2f}", "{:+.2f} to {:+.2f}".format(*against["interval"])]
+def show_matrix(measured: Mapping[str, Mapping[str, Any]]) -> None:
+    """The main figure of every model on every manifest as a table on stdout."""
+    names = list(dict.fromkeys(name for models in measured.values() for name in models))
+    rows = [
+        [name, *(_main(models[name]["all"]) if name in models else "" for models in measured.values())]
+        for name in names
+    ]
+    print_line("MAE in years, or the share within the band where only bands are known:")
+    print_table({"model": "left", **dict.fromkeys(measured, "right")}, rows)
+
+
+def _main(whole: Mapping[str, Any]) -> str:
+    return cell(whole, main_figure(whole))

@@ -16,6 +16,7 @@ from agelens.cli.figure_tables import show_figures
 from agelens.cli.overrides import parse_overrides
 from agelens.errors import ConfigError
 from agelens.evaluate.report import write_report
+from agelens.evaluate.reported import reported
 from agelens.export import export
 from agelens.files import real_path
 from agelens.train.config import TrainConfig, changed, read_config
@@ -110,7 +111,7 @@ def _finish(run: Path) -> None:
     bundle = run / BUNDLE
     with progress_bar("exporting and measuring") as advance:
         exported = export(run, bundle, name=run.resolve().name, progress=advance)
-    write_report(exported.predictions, exported.card, exported.manifest, run / REPORT)
+    write_report(reported(exported.predictions, exported.card), exported.manifest, run / REPORT)
     show_figures(exported.card.figures["val"])
     note(f"wrote {bundle} ({bundle.stat().st_size / 1e6:.1f} MB) and {run / REPORT}")
 

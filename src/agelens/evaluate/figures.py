@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -10,186 +11,175 @@ import pandas as pd
 
 from agelens import ages
 from agelens.data.decades import DECADES, decade_of
-from agelens.data.grouping import middle_age, year_ends
+from agelens.data.grouping import middle_age
 from agelens.evaluate import metrics
+from agelens.evaluate.answers import Answers
 from agelens.evaluate.bootstrap import mean_interval
-from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.groups import CROSSED, FEW, gap, group_labels
 
-__all__ = ["figures", "figures_of_all", "likeliest_bands", "subject_numbers"]
+__all__ = ["figures", "subject_numbers"]
 
 Values = npt.NDArray[Any]
 LEGAL: Final = (18, 21, 25)  # years, whose probability to be reached is judged
-SHARES: Final = ("gender_accuracy", "band_accuracy")
+SHARES: Final = ("coverage", "gender_accuracy", "band_accuracy", "likeliest_band")
+COMPARED: Final = ("mae", "gender_accuracy", "band_accuracy")  # whose best and worst groups are looked for
 
 
-def figures(predictions: Predictions, level: float, mass: ages.Mass, *, crossings: bool = False) -> dict[str, Any]:
+def figures(answers: Answers, level: float, *, crossings: bool = False) -> dict[str, Any]:
     """Errors in years, shares within 0…1: overall, by decade of the true age, and by what else is known, JSON-ready.
 
     A face of which only a band is known belongs to the decade of its middle. It counts for ``band_accuracy``, the share
-    whose expected age, rounded, lies within the band; figures that need an exact age leave it out, and are None where
-    no face has one. ``groups`` has the same by the other kinds of ``groups.group_labels``, with ``few`` where a group
-    is too small to say much, and ``gaps`` by how far the best and the worst group of a kind lie apart in mean absolute
-    error; ``uncertainty`` holds 95 % intervals, see ``bootstrap.mean_interval``, by people where those are known.
+    whose expected age, rounded, lies within the band, and for ``likeliest_band``, that whose likeliest band of the data
+    set's is the labelled one; figures that need an exact age leave it out. What cannot be told, for want of labels or
+    because the model says no such thing, is None. ``groups`` has the same by the other kinds of
+    ``groups.group_labels``, with ``few`` where a group is too small to say much, and ``gaps`` how far the best and the
+    worst group of a kind lie apart; ``uncertainty`` holds 95 % intervals, see ``bootstrap.mean_interval``, by people
+    where those are known.
 
     Args:
-        predictions: of at least one face.
+        answers: to at least one face. Those it says nothing of are counted, under ``unanswered``, and left out.
         level: that the intervals claim.
-        mass: the central mass that they hold, see ``ages.interval``.
         crossings: tell the groups of two kinds at once too, as "20-29, female".
+
+    Raises:
+        ValueError: there is no answer.
     """
-    answers = _Answers.of_predictions(predictions, mass)
-    kinds = {kind: one for kind, one in group_labels(predictions.rows).items() if crossings or CROSSED not in kind}
-    decades = decade_of(middle_age(predictions.rows))
+    said = answers.known
+    if not said.any():
+        raise ValueError(f"none of {len(said)} faces has an answer; wanted at least one")
+    answers = answers.of(said)
+    kinds = {kind: one for kind, one in group_labels(answers.rows).items() if crossings or CROSSED not in kind}
+    decades = decade_of(middle_age(answers.rows))
     return {
         "level": level,
-        "all": _figures_of_all(answers, predictions),
+        "unanswered": int((~said).sum()),
+        "all": {**_group_figures(answers), "cs": _curve(answers)},
         "decades": {DECADES[one]: _group_figures(answers.of(decades == one)) for one in np.unique(decades)},
         "groups": {kind: _groups(answers, labels) for kind, labels in kinds.items() if kind != "decade"},
-        "gaps": {kind: found for kind, labels in kinds.items() if (found := _gap(answers, labels))},
+        "gaps": {kind: found for kind, labels in kinds.items() if (found := _gaps(answers, labels))},
     }
 
 
-def figures_of_all(predictions: Predictions, mass: ages.Mass) -> dict[str, Any]:
-    """What ``figures`` has under ``all``, alone."""
-    return _figures_of_all(_Answers.of_predictions(predictions, mass), predictions)
+class _Share(NamedTuple):
+    """A figure that is the mean of something of each face, (M,), and the rows of those that it can be told of."""
 
-
-def _figures_of_all(answers: _Answers, predictions: Predictions) -> dict[str, Any]:
-    return {**_group_figures(answers), **_whole_figures(predictions)}
-
-
-class _Answers(NamedTuple):
-    """Labels of N faces and what was said of them.
-
-    ``gender`` is None of a model that tells none; ``subjects`` numbers the people, or is None where each face is
-    another's.
-    """
-
+    values: Values
     rows: pd.DataFrame
-    age: Values
-    true: Values
-    gender: Values | None
-    intervals: Values
-    subjects: Values | None
 
-    @classmethod
-    def of_predictions(cls, predictions: Predictions, mass: ages.Mass) -> _Answers:
-        return cls(
-            predictions.rows,
-            predictions.age,
-            predictions.true_age,
-            predictions.gender if predictions.genders else None,
-            ages.interval(predictions.age_probs, mass),
-            subject_numbers(predictions.rows["subject"]),
-        )
 
-    def of(self, chosen: npt.NDArray[np.bool_]) -> _Answers:
-        """Those of some faces, (N,) of booleans."""
-        return _Answers(
-            self.rows[chosen],
-            self.age[chosen],
-            self.true[chosen],
-            None if self.gender is None else self.gender[chosen],
-            self.intervals[chosen],
-            None if self.subjects is None else self.subjects[chosen],
-        )
+def _means(answers: Answers) -> Mapping[str, _Share]:
+    exact = ~np.isnan(answers.true)
+    known, banded = answers.of(exact), answers.of(~exact)
+    labels = answers.rows["gender"].to_numpy(dtype=object)
+    told = np.full(len(labels), None, dtype=object) if answers.gender is None else answers.gender
+    gendered = pd.notna(labels) & pd.notna(told)
+    covered = np.zeros(0) if known.intervals is None else _within(known.intervals, np.clip(known.true, 0, ages.MAX_AGE))
+    return {
+        "mae": _Share(np.abs(known.age - known.true), known.rows),
+        "coverage": _Share(covered, known.rows),
+        "gender_accuracy": _Share((told == labels)[gendered].astype(float), answers.rows[gendered]),
+        "band_accuracy": _Share(_in_band(banded.age, banded.rows), banded.rows),
+        "likeliest_band": _Share((banded.bands.likeliest == banded.bands.labelled).astype(float), banded.rows),
+    }
 
 
 def subject_numbers(names: pd.Series[Any]) -> Values | None:
-    """A number for each person; faces of nobody known are each another's."""
+    """A number for each person; faces of nobody known are each another's. None where each face is another's."""
     codes, known = pd.factorize(names)
     if len(known) == int((codes >= 0).sum()):
         return None
     return np.where(codes < 0, len(known) + np.arange(len(codes)), codes)
 
 
-def _groups(answers: _Answers, labels: Values) -> dict[str, Any]:
-    names = sorted({str(label) for label in labels[pd.notna(labels)]})
-    return {name: _group_figures(answers.of(labels == name)) for name in names}
+def _groups(answers: Answers, labels: Values) -> dict[str, Any]:
+    return {name: _group_figures(answers.of(labels == name)) for name in _names(labels)}
 
 
-def _gap(answers: _Answers, labels: Values) -> dict[str, Any] | None:
+def _names(labels: Values) -> list[str]:
+    return sorted({str(label) for label in labels[pd.notna(labels)]})
+
+
+def _gaps(answers: Answers, labels: Values) -> dict[str, Any]:
+    by_group = {name: _means(answers.of(labels == name)) for name in _names(labels)}
+    found = {}
+    for figure in COMPARED:
+        values = {name: means[figure].values for name, means in by_group.items()}
+        one = gap(values, greater_is_better=figure in SHARES)
+        if one is not None:
+            found[figure] = one
+    return found
+
+
+def _group_figures(answers: Answers) -> dict[str, Any]:
+    means = _means(answers)
     exact = ~np.isnan(answers.true)
-    errors, named = np.abs(answers.age - answers.true)[exact], labels[exact]
-    return gap({str(name): errors[named == name] for name in sorted(set(named[pd.notna(named)]))})
-
-
-def _group_figures(answers: _Answers) -> dict[str, Any]:
-    labels = answers.rows["gender"].to_numpy(dtype=object)
-    known = pd.notna(labels) & (answers.gender is not None)
-    gendered = np.zeros(0) if answers.gender is None else (answers.gender == labels)[known]
-    exact = ~np.isnan(answers.true)
-    known_age, banded = answers.of(exact), answers.of(~exact)
-    means = {
-        "mae": (np.abs(known_age.age - known_age.true), known_age.subjects),
-        "gender_accuracy": (gendered, answers.of(known).subjects),
-        "band_accuracy": (_in_band(banded.age, banded.rows), banded.subjects),
-    }
+    widths = None if answers.intervals is None else np.diff(answers.intervals, axis=1)
     return {
         "faces": len(answers.rows),
         "few": len(answers.rows) < FEW,
-        **_age_figures(known_age.age, known_age.true, known_age.intervals),
-        **{name: float(means[name][0].mean()) if len(means[name][0]) else None for name in SHARES},
-        "interval_width": float(np.diff(answers.intervals, axis=1).mean()),
+        **_age_figures(answers.age[exact], answers.true[exact]),
+        **{name: float(means[name].values.mean()) if len(means[name].values) else None for name in SHARES},
+        "interval_width": None if widths is None else float(widths.mean()),
+        **_distribution_figures(answers.of(exact)),
+        "gender_auc": _gender_auc(answers),
+        "one_off": _one_off(answers.of(~exact)),
+        "epsilon": _epsilon(answers),
         "uncertainty": {
-            name: list(mean_interval(values, subjects=subjects))
-            for name, (values, subjects) in means.items()
-            if len(values)
+            name: list(mean_interval(one.values, subjects=subject_numbers(one.rows["subject"])))
+            for name, one in means.items()
+            if len(one.values)
         },
     }
 
 
-def _age_figures(age: Values, true: Values, intervals: Values) -> dict[str, float | None]:
+def _age_figures(age: Values, true: Values) -> dict[str, float | None]:
     if not len(age):
-        return dict.fromkeys(("mae", "mse", "rmse", "bias", "cs5", "coverage"))
+        return dict.fromkeys(("mae", "mse", "rmse", "bias", "cs5"))
     return {
         "mae": metrics.mae(age, true),
         "mse": metrics.mse(age, true),
         "rmse": metrics.rmse(age, true),
         "bias": metrics.bias(age, true),
         "cs5": metrics.cumulative_score(age, true, 5),
-        "coverage": metrics.coverage(intervals, np.clip(true, 0, ages.MAX_AGE)),
     }
 
 
-def _whole_figures(predictions: Predictions) -> dict[str, Any]:
-    """What is told of all faces together only: scores of the distributions, the curve, gender's area, 1-off bands."""
-    true, rows = predictions.true_age, predictions.rows
-    exact = ~np.isnan(true)
-    probs, known = predictions.age_probs[exact], true[exact]
-    found: dict[str, Any] = dict.fromkeys(("crps", "nll", "emd", "cs", "at_least", "gender_auc", "one_off", "epsilon"))
-    if len(known):
-        found |= {
-            "crps": metrics.crps(probs, known),
-            "nll": metrics.negative_log_likelihood(probs, known),
-            "emd": metrics.earth_movers_distance(probs, known),
-            "cs": metrics.cumulative_scores(predictions.age[exact], known).tolist(),
-            "at_least": {str(age): _at_least(probs, known, age) for age in LEGAL},
-        }
-    labelled = rows["gender"].notna().to_numpy()
-    if predictions.genders and rows["gender"].nunique() == 2:
-        second = predictions.genders[1]
-        scores = predictions.gender_probs[labelled, 1]
-        found["gender_auc"] = metrics.auc(scores, (rows["gender"] == second).to_numpy()[labelled])
-    if not exact.all():
-        found["one_off"] = metrics.relaxed_accuracy(*likeliest_bands(predictions))
-    spread = rows["apparent_std"].to_numpy(dtype=np.float64)
+def _distribution_figures(known: Answers) -> dict[str, Any]:
+    """Scores of whole distributions, by faces of exact ages."""
+    if known.age_probs is None or not len(known.age):
+        return dict.fromkeys(("crps", "nll", "emd", "at_least"))
+    probs, true = known.age_probs, known.true
+    return {
+        "crps": metrics.crps(probs, true),
+        "nll": metrics.negative_log_likelihood(probs, true),
+        "emd": metrics.earth_movers_distance(probs, true),
+        "at_least": {str(age): _at_least(probs, true, age) for age in LEGAL},
+    }
+
+
+def _curve(answers: Answers) -> list[float] | None:
+    exact = ~np.isnan(answers.true)
+    return metrics.cumulative_scores(answers.age[exact], answers.true[exact]).tolist() if exact.any() else None
+
+
+def _gender_auc(answers: Answers) -> float | None:
+    labelled = answers.rows["gender"].notna().to_numpy()
+    if answers.female is None or answers.rows["gender"].nunique() < 2:
+        return None
+    return metrics.auc(answers.female[labelled], (answers.rows["gender"] == "female").to_numpy()[labelled])
+
+
+def _one_off(banded: Answers) -> float | None:
+    return metrics.relaxed_accuracy(banded.bands.likeliest, banded.bands.labelled) if len(banded.age) else None
+
+
+def _epsilon(answers: Answers) -> float | None:
+    spread = answers.rows["apparent_std"].to_numpy(dtype=np.float64)
     judged = ~np.isnan(spread) & (spread > 0)
-    if judged.any():
-        apparent = rows["apparent_age"].to_numpy(dtype=np.float64)[judged]
-        found["epsilon"] = metrics.epsilon_error(predictions.age[judged], apparent, spread[judged])
-    return found
-
-
-def likeliest_bands(predictions: Predictions) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """The likeliest and the labelled band of each face that has a band only, as places among all such bands."""
-    banded = np.isnan(predictions.true_age)
-    low, high = (ends[banded].astype(int).tolist() for ends in year_ends(predictions.rows))
-    labelled = list(zip(low, high, strict=True))
-    bands = sorted(set(labelled))
-    shares = ages.band_probs(predictions.age_probs[banded], bands) if bands else np.zeros((0, 1))
-    return shares.argmax(axis=1), np.array([bands.index(one) for one in labelled], dtype=np.intp)
+    if not judged.any():
+        return None
+    apparent = answers.rows["apparent_age"].to_numpy(dtype=np.float64)[judged]
+    return metrics.epsilon_error(answers.age[judged], apparent, spread[judged])
 
 
 def _at_least(probs: Values, true: Values, age: int) -> dict[str, float]:
@@ -200,7 +190,11 @@ def _at_least(probs: Values, true: Values, age: int) -> dict[str, float]:
     }
 
 
-def _in_band(age: Values, rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _within(intervals: Values, true: Values) -> Values:
+    return ((intervals[:, 0] <= true) & (true <= intervals[:, 1])).astype(float)
+
+
+def _in_band(age: Values, rows: pd.DataFrame) -> Values:
     years = np.rint(age)
     low, high = (rows[end].to_numpy(dtype=np.float64) for end in ("age_low", "age_high"))
-    return np.asarray((low <= years) & (years <= high))
+    return ((low <= years) & (years <= high)).astype(float)

@@ -41,25 +41,28 @@ def group_labels(rows: pd.DataFrame) -> dict[str, Labels]:
     return {kind: named for kind, named in labels.items() if len(set(named[pd.notna(named)])) > 1}
 
 
-def gap(errors: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any] | None:
-    """The groups with the least and the greatest mean, of those with ``FEW`` faces and more, JSON-ready.
+def gap(values: Mapping[str, npt.NDArray[Any]], *, greater_is_better: bool = False) -> dict[str, Any] | None:
+    """The groups with the best and the worst mean, of those with ``FEW`` faces and more, JSON-ready.
 
     Args:
-        errors: absolute errors in years, by group.
+        values: one for each face, as its absolute error in years, or whether it was told right, by group.
+        greater_is_better: than less, as of shares.
 
     Returns:
-        ``best``, ``worst``, ``years`` between their means, and ``interval``, 95 %, of these two groups' distance; as
-        they were picked for it, that of two groups picked anew would be smaller. None where fewer than two count.
+        ``best``, ``worst``, the ``difference`` of their means, 0 or above, and its ``interval``, 95 %, of these two
+        groups; as they were picked for it, that of two groups picked anew would be smaller. None where fewer than two
+        count.
     """
-    means = {name: float(values.mean()) for name, values in errors.items() if len(values) >= FEW}
+    sign = -1 if greater_is_better else 1
+    means = {name: sign * float(one.mean()) for name, one in values.items() if len(one) >= FEW}
     if len(means) < 2:
         return None
     best, worst = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
     return {
         "best": best,
         "worst": worst,
-        "years": means[worst] - means[best],
-        "interval": list(difference_interval(errors[worst], errors[best])),
+        "difference": means[worst] - means[best],
+        "interval": list(difference_interval(sign * values[worst], sign * values[best])),
     }
 
 

@@ -14,11 +14,20 @@ from agelens import ages
 from agelens.data.decades import decade_of
 from agelens.data.figure_style import COLOURS, QUIET, light_figure, png_bytes
 
-__all__ = ["plot_ages", "plot_calibration", "plot_cumulative_scores", "plot_decades"]
+__all__ = [
+    "plot_ages",
+    "plot_calibration",
+    "plot_cumulative_scores",
+    "plot_decade_lines",
+    "plot_decades",
+    "plot_differences",
+]
 
 Values = npt.NDArray[Any]
 WIDTH: Final = 4.6  # inches
 HEIGHT: Final = 3.6
+NAME: Final = 36  # characters
+DASHES: Final = ("-", "--", ":", "-.")
 QUARTERS: Final = (0.25, 0.5, 0.75)
 
 
@@ -60,14 +69,57 @@ def plot_decades(decades: dict[str, dict[str, Any]]) -> bytes:
         return png_bytes(figure)
 
 
-def plot_cumulative_scores(scores: list[float]) -> bytes:
-    """The share of answers within 0, 1, 2 … years of the truth."""
+def plot_cumulative_scores(scores: Mapping[str, list[float]]) -> bytes:
+    """The share of answers within 0, 1, 2 … years of the truth, of each model by its name."""
     with light_figure(WIDTH, HEIGHT) as figure:
         axes = figure.add_subplot()
-        axes.plot(range(len(scores)), scores, color=COLOURS[0], marker="o", markersize=3)
+        for place, (name, shares) in enumerate(scores.items()):
+            axes.plot(range(len(shares)), shares, label=_label(name), **_stroke(place), markersize=3)
+        if len(scores) > 1:
+            axes.legend(loc="lower right")
         _frame(axes, "off by at most, years", "share of the faces")
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        figure.tight_layout()
+        return png_bytes(figure)
+
+
+def plot_decade_lines(models: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> bytes:
+    """Mean absolute error of each decade with its 95 % interval, of each model: ``figures``'s decades by name."""
+    first = next(iter(models.values()))
+    names = [name for name, one in first.items() if one["mae"] is not None]  # faces are the same for all models
+    with light_figure(WIDTH, HEIGHT) as figure:
+        axes = figure.add_subplot()
+        for place, (model, decades) in enumerate(models.items()):
+            known = [decades[name] for name in names]
+            errors = np.array([one["mae"] for one in known])
+            ends = np.array([one["uncertainty"]["mae"] for one in known]).reshape(-1, 2)
+            across = np.arange(len(names)) + (place - (len(models) - 1) / 2) * 0.12
+            bars = np.abs(ends - errors[:, None]).T
+            axes.errorbar(across, errors, yerr=bars, label=_label(model), **_stroke(place), markersize=4, elinewidth=1)
+        axes.set_xticks(np.arange(len(names)), names, rotation=45, ha="right")
+        axes.set_ylim(bottom=0)
+        _frame(axes, "true age", "mean absolute error, years")
+        axes.legend(loc="upper left")
+        figure.tight_layout()
+        return png_bytes(figure)
+
+
+def plot_differences(first: str, differences: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """By how much the mean error of each model is above the first one's, with its 95 % interval."""
+    height = max(1.6, 0.8 + 0.4 * len(differences))
+    with light_figure(WIDTH, height) as figure:
+        axes = figure.add_subplot()
+        places = np.arange(len(differences))[::-1]
+        for place, one in zip(places, differences.values(), strict=True):
+            low, high = one["interval"]
+            axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2)
+            axes.plot([one["years"]], [place], "o", color=COLOURS[0])
+        axes.axvline(0, color=QUIET, linewidth=0.8)
+        axes.set_yticks(places, [_label(name) for name in differences])
+        axes.set_ylim(-0.6, len(differences) - 0.4)
+        axes.set_xlabel(f"years of mean error more than {_label(first)}")
+        axes.grid(axis="x")
         figure.tight_layout()
         return png_bytes(figure)
 
@@ -90,6 +142,21 @@ def plot_calibration(levels: Mapping[float, Mapping[str, float]]) -> bytes:
         axes.legend(loc="upper left")
         figure.tight_layout()
         return png_bytes(figure)
+
+
+def _stroke(place: int) -> dict[str, Any]:
+    """How the line of one of several models looks."""
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "linestyle": DASHES[place // len(COLOURS) % len(DASHES)],
+        "marker": "o",
+    }
+
+
+def _label(name: str) -> str:
+    """A name short enough for a legend; one that starts with _ would be left out of it."""
+    name = name if len(name) <= NAME else f"…{name[1 - NAME :]}"
+    return f" {name}" if name.startswith("_") else name
 
 
 def _frame(axes: Axes, across: str, up: str) -> None:

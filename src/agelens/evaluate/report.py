@@ -9,34 +9,33 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from agelens import ages
-from agelens.bundle import Card
 from agelens.data.manifest import Manifest
 from agelens.data.overview import age_text
-from agelens.evaluate.evaluation import Predictions
+from agelens.evaluate.answers import Answers
 from agelens.evaluate.face_grid import draw_faces
 from agelens.evaluate.figures import figures
-from agelens.evaluate.page import draw_page, held_by_level
+from agelens.evaluate.figures_csv import figures_table
+from agelens.evaluate.page import draw_page
+from agelens.evaluate.reported import LEVEL, Reported
 from agelens.files import make_folder, write_text
 
-__all__ = ["per_image", "write_report"]
+__all__ = ["PAGE", "per_image", "write_report"]
 
-LEVEL: Final = 0.9
+PAGE: Final = "report.html"
 SHOWN: Final = 24
-SUBTITLE: Final = "below each face its label, then the answer with its 90 % interval"
+SUBTITLE: Final = "below each face its label, then the answer, with its 90 % interval where it has one"
 
 
-def per_image(predictions: Predictions, mass: ages.Mass) -> pd.DataFrame:
+def per_image(answers: Answers) -> pd.DataFrame:
     """A row for each face, in the manifest's order.
 
     Columns: "path", the original's; "age", NaN where only a band is known; "age_low" and "age_high", the band;
-    "predicted_age"; "error", predicted less true age, or the distance from the band; "low" and "high", the interval
-    that holds the central ``mass``; "gender" and "predicted_gender", None where it is not known or not told.
+    "predicted_age", NaN where there is no answer; "error", predicted less true age, or the distance from the band;
+    "low" and "high", the interval; "gender" and "predicted_gender". What is not known or not told is NaN or None.
     """
-    rows = predictions.rows
-    predicted = predictions.age
-    intervals = ages.interval(predictions.age_probs, mass)
-    true = predictions.true_age
+    rows = answers.rows
+    predicted, true = answers.age, answers.true
+    intervals = np.full((len(rows), 2), np.nan) if answers.intervals is None else answers.intervals
     low, high = (rows[end].to_numpy(dtype=np.float64) for end in ("age_low", "age_high"))
     beyond = np.where(predicted > high, predicted - high, np.minimum(predicted - low, 0))
     return pd.DataFrame(
@@ -50,44 +49,45 @@ def per_image(predictions: Predictions, mass: ages.Mass) -> pd.DataFrame:
             "low": intervals[:, 0].round(2),
             "high": intervals[:, 1].round(2),
             "gender": rows["gender"],
-            "predicted_gender": predictions.gender if predictions.genders else None,
+            "predicted_gender": answers.gender,
         }
     )
 
 
-def write_report(predictions: Predictions, card: Card, manifest: Manifest, folder: Path) -> None:
-    """Write ``report.html``, ``figures.json``, ``predictions.csv``, ``best.png`` and ``worst.png`` into a folder.
+def write_report(model: Reported, manifest: Manifest, folder: Path) -> None:
+    """Write ``report.html``, ``figures.json`` and ``.csv``, ``predictions.csv``, ``best.png`` and ``worst.png``.
 
     Args:
-        predictions: of at least one face of ``manifest``.
-        card: of the bundle that made them, calibrated at 90 %.
+        model: whose answers are to faces of ``manifest``, at least one.
         manifest: whose crops are drawn.
-        folder: made where it is missing.
+        folder: where they go; made where it is missing.
 
     Raises:
         DataError: a crop is missing or damaged.
         OutputError: the folder cannot be written in.
     """
     make_folder(folder)
-    mass = card.interval_mass(LEVEL)
-    table, measured = per_image(predictions, mass), figures(predictions, LEVEL, mass, crossings=True)
-    held = held_by_level(predictions, card)
-    write_text(folder / "figures.json", json.dumps({**measured, "intervals": held}, indent=1) + "\n")
+    answers = model.answers.of(model.answers.known)
+    table, measured = per_image(model.answers), figures(model.answers, LEVEL, crossings=True)
+    place = manifest.folder.name
+    write_text(folder / "figures.json", json.dumps({**measured, "intervals": model.held}, indent=1) + "\n")
+    write_text(folder / "figures.csv", figures_table({place: {model.name: measured}}).to_csv(index=False))
     write_text(folder / "predictions.csv", table.to_csv(index=False))
+    table = table[model.answers.known]
     order = np.argsort(table["error"].abs().to_numpy(), kind="stable")
     pictures = {}
     for name, title, chosen in (
         ("best", "Closest answers", order[:SHOWN]),
         ("worst", "Farthest answers", order[::-1][:SHOWN]),
     ):
-        captions = [_caption(table.iloc[place]) for place in chosen]
+        captions = [_caption(table.iloc[one]) for one in chosen]
         heading, path = f"{title} of {len(table):,}", folder / f"{name}.png"
-        draw_faces(manifest, predictions.rows.iloc[chosen], captions, heading, SUBTITLE, path)
+        draw_faces(manifest, answers.rows.iloc[chosen], captions, heading, SUBTITLE, path)
         pictures[title] = path.read_bytes()
-    page = draw_page(measured, predictions, card, held, manifest.folder.name, pictures)
-    write_text(folder / "report.html", page)
+    write_text(folder / PAGE, draw_page(measured, model, place, pictures))
 
 
 def _caption(face: pd.Series[Any]) -> tuple[str, str]:
     label = age_text(face["age"], face["age_low"], face["age_high"])
-    return label, f"{face['predicted_age']:.0f} ({face['low']:.0f}–{face['high']:.0f})"
+    interval = "" if pd.isna(face["low"]) else f" ({face['low']:.0f}–{face['high']:.0f})"
+    return label, f"{face['predicted_age']:.0f}{interval}"

@@ -1,0 +1,54 @@
+"""Several models on several data sets as files: a page that links to each model's own, and the figures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from agelens.data.manifest import Manifest
+from agelens.evaluate.comparison_page import draw_comparison
+from agelens.evaluate.figures_csv import figures_table
+from agelens.evaluate.report import PAGE, write_report
+from agelens.evaluate.reported import Reported
+from agelens.files import make_folder, write_text
+
+__all__ = ["write_comparison"]
+
+PLAIN: Final = 40  # characters of a name that go into a folder's
+
+
+def write_comparison(
+    measured: Mapping[str, Mapping[str, Any]],
+    models: Mapping[str, Mapping[str, Reported]],
+    manifests: Mapping[str, Manifest],
+    folder: Path,
+) -> None:
+    """Write ``report.html``, ``figures.json`` and ``.csv``, and a folder with ``write_report``'s for each pair.
+
+    Args:
+        measured: what ``compare`` gives, by the data sets' names.
+        models: whose answers those are, by data set and name.
+        manifests: by name.
+        folder: where they go; made where it is missing.
+
+    Raises:
+        DataError: a crop is missing or damaged.
+        OutputError: the folder cannot be written in.
+    """
+    make_folder(folder)
+    reports: dict[tuple[str, str], str] = {}
+    for place, said in models.items():
+        for name, one in said.items():
+            inside = f"{len(reports) + 1:02d}-{_plain(one.name)}-on-{_plain(manifests[place].folder.name)}"
+            write_report(one, manifests[place], folder / inside)
+            reports[place, name] = f"{inside}/{PAGE}"
+    write_text(folder / "figures.json", json.dumps(measured, indent=1) + "\n")
+    write_text(folder / "figures.csv", figures_table(measured).to_csv(index=False))
+    write_text(folder / PAGE, draw_comparison(measured, reports))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name)[-PLAIN:].strip("-.") or "model"
