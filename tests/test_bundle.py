@@ -188,6 +188,12 @@ def test_a_card_that_lacks_a_part_is_refused(key: str, card: Card) -> None:
         {"crop": {"size": 16, "margin": 0.1, "template": "oval"}},
         {"crop": {"size": 16, "margin": 0.1, "template": ["face"]}},
         {"interval_masses": {}},
+        {"thresholds": [18]},
+        {"thresholds": {"young": {"challenge_age": 27, "max_false_pass": 0.01}}},
+        {"thresholds": {"18": {"challenge_age": 27}, "21": {}}},
+        {"thresholds": {"18": {"challenge_age": float("nan"), "max_false_pass": 0.01}}},
+        {"thresholds": {"18": {"challenge_age": 300, "max_false_pass": 0.01}}},
+        {"thresholds": {"18": {"challenge_age": 27, "max_false_pass": 0.01, "false_fail": 7}}},
         {"interval_masses": {"0.9": 1.5}},
         {"interval_masses": {"0.9": -0.1}},
         {"interval_masses": {"0.9": float("nan")}},
@@ -217,7 +223,19 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-KEYS = ["format", "name", "version", "crop", "genders", "flip", "interval_masses", "training", "figures", "terms"]
+KEYS = [
+    "format",
+    "name",
+    "version",
+    "crop",
+    "genders",
+    "flip",
+    "interval_masses",
+    "thresholds",
+    "training",
+    "figures",
+    "terms",
+]
 
 
 @settings(max_examples=30)
@@ -245,6 +263,17 @@ def test_a_card_survives_the_round_trip(card: Card) -> None:
     by_year = replace(full, interval_masses={"0.9": tuple(np.linspace(0.5, 1, 101))})
     assert parse_card(dump_card(by_year)) == by_year
     assert by_year.interval_mass(0.9)[::100].tolist() == [0.5, 1.0]
+
+
+def test_challenge_ages_are_found_by_their_legal_age(card: Card) -> None:
+    known = replace(card, thresholds={"18": {"challenge_age": 26.5, "max_false_pass": 0.01, "false_pass": 0.009}})
+    again = parse_card(dump_card(known))
+    assert again == known
+    assert again.challenge_age(18) == 26.5
+    with pytest.raises(ValueError, match="no challenge age for 21 in this bundle, which has: 18"):
+        again.challenge_age(21)
+    with pytest.raises(ValueError, match="which has: none"):
+        card.challenge_age(18)
 
 
 def test_interval_masses_are_found_by_their_level(card: Card) -> None:

@@ -42,6 +42,7 @@ BUILTIN: Final[Mapping[str, Path]] = {name: ASSETS / f"agelens-{name}.onnx" for 
 DEFAULT: Final = "base"
 CARD_KEY: Final = "agelens.card"
 FORMAT: Final = 1
+CHALLENGE_AGE: Final = 101  # years, above which nobody can be estimated
 BATCH: Final = 64  # pictures at once: the network needs memory in proportion
 
 
@@ -67,6 +68,10 @@ class Card:
         flip: whether each crop and its mirror image are averaged.
         interval_masses: for each level ("0.9"), the central mass of the age distribution whose interval held that
             share of the true ages of calibration faces: one number, or one for each year 0…100.
+        thresholds: for each legal age ("18"), ``challenge_age``, the estimated age in years from which to let pass so
+            that of validation faces below the legal age at most the share ``max_false_pass`` does; and, where there are
+            faces enough, ``false_pass`` and ``false_fail`` of faces that it was not chosen on. Empty where ages are not
+            known well enough.
         training: data, seed and recipe, free text and numbers.
         figures: what was measured, and on what.
         terms: under which it may be used.
@@ -78,6 +83,7 @@ class Card:
     genders: tuple[str, ...]
     flip: bool
     interval_masses: Mapping[str, float | tuple[float, ...]]
+    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     terms: str = ""
@@ -96,6 +102,19 @@ class Card:
             if abs(float(known) - level) < 1e-9:
                 return np.array(mass) if isinstance(mass, tuple) else mass
         raise ValueError(f"no interval at level {level}; this bundle has: {', '.join(self.interval_masses)}")
+
+    def challenge_age(self, legal: int) -> float:
+        """The estimated age in years from which to let pass, for a legal age; ``thresholds`` has how often it errs.
+
+        Raises:
+            ValueError: the card has none for this age.
+        """
+        if str(legal) not in self.thresholds:
+            known = ", ".join(self.thresholds) or "none"
+            raise ValueError(
+                f"no challenge age for {legal} in this bundle, which has: {known}; find one with: agelens threshold"
+            )
+        return self.thresholds[str(legal)]["challenge_age"]
 
 
 def model_file(model: str | Path) -> Path:
@@ -124,6 +143,7 @@ def parse_card(text: str) -> Card:
             raise ValueError("genders must be a list of words")
         raw["genders"] = tuple(map(str, raw["genders"]))
         raw["interval_masses"] = {str(float(level)): _mass(one) for level, one in raw["interval_masses"].items()}
+        raw["thresholds"] = {str(int(legal)): _threshold(one) for legal, one in raw.get("thresholds", {}).items()}
         card = Card(**raw)
         if not card.interval_masses:
             raise ValueError("interval_masses must hold shares within 0…1")
@@ -141,6 +161,14 @@ def _mass(raw: Any) -> float | tuple[float, ...]:
     if isinstance(raw, list) and len(raw) == NUM_BINS:
         return tuple(_share(one) for one in raw)
     return _share(raw)
+
+
+def _threshold(raw: Any) -> Mapping[str, float]:
+    found = {str(name): float(value) for name, value in raw.items()}
+    shares = [share for name, share in found.items() if name != "challenge_age"]
+    if not 0 <= found["challenge_age"] <= CHALLENGE_AGE or not all(0 <= share <= 1 for share in shares):
+        raise ValueError("thresholds must hold a challenge_age in years, and shares within 0…1")
+    return found
 
 
 def _share(raw: Any) -> float:

@@ -20,6 +20,7 @@ from agelens.evaluate.answers import answers_of
 from agelens.evaluate.evaluation import Predictions, predict_split, read_crops
 from agelens.evaluate.figures import figures
 from agelens.evaluate.intervals import banded_mass, calibrated_masses, crossfitted_coverage
+from agelens.evaluate.thresholds import thresholds
 from agelens.files import atomic_path
 
 __all__ = ["LEVELS", "PARITY_CROPS", "Finished", "check_faces", "finish"]
@@ -28,6 +29,7 @@ LEVELS: Final = (0.5, 0.8, 0.9, 0.95)
 MAX_ROUNDING: Final = 0.5  # years that fewer bits may move an age by, on average
 PARITY_CROPS: Final = 128
 MIN_FACES: Final = 2
+MAX_FALSE_PASS: Final = 0.01  # of which the card's challenge ages speak
 
 
 class Finished(NamedTuple):
@@ -127,7 +129,8 @@ def _calibrated(card: Card, predictions: Predictions) -> Card:
         card = replace(card, interval_masses=by_year)
         measured = figures(answers_of(predictions, card.interval_mass(0.9)), 0.9)
         measured["crossfitted_coverage"] = {str(level): crossfitted_coverage(probs, true, level) for level in LEVELS}
-    return replace(card, figures={"val": _rounded(measured)})
+    found = thresholds(predictions, MAX_FALSE_PASS)
+    return replace(card, figures={"val": _rounded(measured)}, thresholds=found)
 
 
 def _rounded(value: Any) -> Any:

@@ -25,6 +25,7 @@ from agelens.evaluate.thresholds import (
     rates,
     sides,
     threshold_curve,
+    thresholds,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -184,3 +185,17 @@ def test_wrong_wishes_are_told_in_a_line(
     result = run("threshold", bundle_path, manifest.folder, "--split", "all", *options)
     assert result.status == 2
     assert says in result.err
+
+
+def test_a_card_tells_the_legal_ages_that_can_be_told() -> None:
+    found = thresholds(_crowd(0), 0.01)
+    assert set(found) == {"18", "21", "25"}
+    for legal, one in found.items():
+        assert one["challenge_age"] == choose_threshold(sides(_crowd(0), int(legal)), 0.01)
+        assert one["false_pass"] <= 0.015
+        assert 0 <= one["false_fail"] <= 1
+    assert found["18"]["challenge_age"] < found["21"]["challenge_age"] < found["25"]["challenge_age"]
+    assert thresholds(_crowd(0, 60), 0.01) == {}  # too few below any
+    true = np.array([5.0, 5, 28] * 99)
+    straddling = _predictions(np.full(297, MISSING), true, age_low=true - 5, age_high=true + 5)
+    assert set(thresholds(straddling, 0.01)) == {"18", "21"}  # 25 lies within a band

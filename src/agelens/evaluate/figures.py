@@ -16,11 +16,11 @@ from agelens.evaluate import metrics
 from agelens.evaluate.answers import Answers
 from agelens.evaluate.bootstrap import mean_interval
 from agelens.evaluate.groups import CROSSED, FEW, gap, group_labels
+from agelens.evaluate.thresholds import LEGAL
 
 __all__ = ["figures", "subject_numbers"]
 
 Values = npt.NDArray[Any]
-LEGAL: Final = (18, 21, 25)  # years, whose probability to be reached is judged
 SHARES: Final = ("coverage", "gender_accuracy", "band_accuracy", "likeliest_band")
 COMPARED: Final = ("mae", "gender_accuracy", "band_accuracy")  # whose best and worst groups are looked for
 

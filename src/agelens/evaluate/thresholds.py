@@ -20,6 +20,7 @@ from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.groups import KINDS, group_labels
 
 __all__ = [
+    "LEGAL",
     "Sides",
     "choose_threshold",
     "crossfitted_rates",
@@ -28,9 +29,11 @@ __all__ = [
     "sides",
     "threshold_curve",
     "threshold_figures",
+    "thresholds",
 ]
 
 Values = npt.NDArray[Any]
+LEGAL: Final = (18, 21, 25)  # years: the legal ages that are told without being asked for
 LEVEL: Final = 0.95
 FOLDS: Final = 10
 STEP: Final = 0.1  # years, in which challenge ages are told and so chosen
@@ -188,6 +191,28 @@ def threshold_figures(faces: Sides, challenge: float, max_false_pass: float) -> 
         "groups": group_rates(faces, challenge),
         "curve": points,
     }
+
+
+def thresholds(predictions: Predictions, max_false_pass: float) -> dict[str, dict[str, float]]:
+    """What a card says of the legal ages of ``LEGAL``, see ``Card.thresholds``.
+
+    Ages that some band lies on both sides of are left out, as the hardest faces are of unknown side then; and so are
+    those below which there are too few faces.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for legal in LEGAL:
+        try:
+            faces = sides(predictions, legal)
+            challenge = choose_threshold(faces, max_false_pass)
+        except DataError:
+            continue
+        if faces.unclear:
+            continue
+        found[str(legal)] = {"challenge_age": challenge, "max_false_pass": max_false_pass}
+        fresh = crossfitted_rates(faces, max_false_pass)
+        if fresh is not None:
+            found[str(legal)] |= {name: round(fresh[name], 4) for name in ("false_pass", "false_fail")}
+    return found
 
 
 def threshold_curve(faces: Sides, challenges: Values) -> npt.NDArray[np.float64]:
