@@ -41,10 +41,11 @@ MARKS = ("<!-- screens -->", "<!-- end of screens -->")
 
 
 class Screen(NamedTuple):
-    """What is tried, in words, and what is different in the configuration."""
+    """What is tried, in words, what is different in the configuration, and whose validation faces judge it."""
 
     what: str
     changes: Mapping[str, Any]
+    judged: str = "crops/utkface"
 
 
 def _imagenet(name: str, package: str, inside: str) -> Mapping[str, Any]:
@@ -69,6 +70,7 @@ def _dlib(settings: Mapping[str, Any], start: str) -> Mapping[str, Any]:
 
 
 CLEANED = "crops/utkface/cleaned.parquet"
+OWN, WIDE = "crops/utkface-own", "crops/utkface-wide"  # the same faces, cut otherwise
 TEACHERS = [f"runs/{name}/bundle.onnx" for name in ("base", "base-128", "base-160")]
 
 SCREENS: Mapping[str, Screen] = {
@@ -87,9 +89,10 @@ SCREENS: Mapping[str, Screen] = {
     "margin-minus": Screen("start, margin -0.1", {"input__margin": -0.1}),
     "margin-wide": Screen(
         "start, margin 0.3, by as many pixels of face: 160 px",
-        {"data__manifest": "crops/utkface-wide", "input__margin": 0.3, "input__size": 160},
+        {"data__manifest": WIDE, "input__margin": 0.3, "input__size": 160},
+        WIDE,
     ),
-    "own": Screen("start, the data set's own crops, unaligned", {"data__manifest": "crops/utkface-own"}),
+    "own": Screen("start, the data set's own crops, unaligned", {"data__manifest": OWN}, OWN),
     "rate": Screen("start, a rate of 0.0003", {"optim__lr": 3e-4}),
     "standard": Screen("start, augmentation standard", {"data__augment": "standard"}),
     "strong": Screen("start, augmentation strong", {"data__augment": "strong"}),
@@ -109,7 +112,7 @@ def screened(name: str, work: Path) -> Row:
     """Train where that is still to be done, and measure."""
     config, run = changed(read_config(RECIPE), **SCREENS[name].changes), work / name
     train(config, run, resume=(run / LAST).is_file(), progress=False, say=print)
-    finished = export(run, run / BUNDLE, name=name, manifest_path=read_config(RECIPE).data.manifest)
+    finished = export(run, run / BUNDLE, name=name, manifest_path=Path(SCREENS[name].judged))
     row = measured(finished.predictions)
     return {
         "name": name,
