@@ -28,6 +28,8 @@ YEARS: Final[Mapping[str, str]] = {
     "crps": ".2f",
 }  # the others are shares
 
+SHARED: Final[Mapping[str, str]] = {"band_accuracy": "answers within the band", "gender_accuracy": "gender"}
+
 
 def known_figures(whole: Mapping[str, Any]) -> list[str]:
     """Names of the figures that can be told of all faces, in the order of tables."""
@@ -52,7 +54,7 @@ def interval_text(figures: Mapping[str, Any], name: str) -> str:
 
 def gap_text(figure: str, one: Mapping[str, Any]) -> str:
     """How far the best and the worst group lie apart in a figure."""
-    scale, unit, what = (1, "years", "") if figure in YEARS else (100, "points", f" in {HEADINGS[figure]}")
+    scale, unit, what = (1, "years", "") if figure in YEARS else (100, "points", f" in {SHARED.get(figure, figure)}")
     low, high = (scale * end for end in one["interval"])
     away = f"{scale * one['difference']:.1f} {unit}"
     return f"{one['worst']} {away} worse than {one['best']}{what} (95%: {low:.1f} to {high:.1f})"

@@ -15,7 +15,7 @@ from agelens.data.grouping import middle_age
 from agelens.evaluate import metrics
 from agelens.evaluate.answers import Answers
 from agelens.evaluate.bootstrap import mean_interval
-from agelens.evaluate.groups import CROSSED, FEW, gap, group_labels
+from agelens.evaluate.groups import CROSSED, FEW, gap, group_labels, group_names
 from agelens.evaluate.thresholds import LEGAL
 
 __all__ = ["figures", "subject_numbers"]
@@ -92,15 +92,11 @@ def subject_numbers(names: pd.Series[Any]) -> Values | None:
 
 
 def _groups(answers: Answers, labels: Values) -> dict[str, Any]:
-    return {name: _group_figures(answers.of(labels == name)) for name in _names(labels)}
-
-
-def _names(labels: Values) -> list[str]:
-    return sorted({str(label) for label in labels[pd.notna(labels)]})
+    return {name: _group_figures(answers.of(labels == name)) for name in group_names(labels)}
 
 
 def _gaps(answers: Answers, labels: Values) -> dict[str, Any]:
-    by_group = {name: _means(answers.of(labels == name)) for name in _names(labels)}
+    by_group = {name: _means(answers.of(labels == name)) for name in group_names(labels)}
     found = {}
     for figure in COMPARED:
         values = {name: means[figure].values for name, means in by_group.items()}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 __all__ = ["figures_table"]
+
+# The curve is in the JSON only; the other is a column for each age, and none where it is not known.
+NESTED: Final = ("cs", "at_least")
 
 
 def figures_table(measured: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> pd.DataFrame:
@@ -41,5 +44,5 @@ def _flat(figures: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             for age, scores in value.items():
                 for score, number in scores.items():
                     yield f"{name}_{age}_{score}", number
-        elif not isinstance(value, list):  # a curve is in the JSON
+        elif name not in NESTED:
             yield name, value

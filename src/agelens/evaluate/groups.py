@@ -14,7 +14,7 @@ from agelens.data.decades import DECADES, decade_of
 from agelens.data.grouping import middle_age
 from agelens.evaluate.bootstrap import difference_interval
 
-__all__ = ["CROSSED", "FEW", "KINDS", "gap", "group_labels"]
+__all__ = ["CROSSED", "FEW", "KINDS", "gap", "group_labels", "group_names"]
 
 Labels = npt.NDArray[np.object_]
 KINDS: Final = ("gender", "race", "dataset")  # by their columns
@@ -39,6 +39,12 @@ def group_labels(rows: pd.DataFrame) -> dict[str, Labels]:
     }
     labels = {**simple, "score": _thirds(rows["score"].to_numpy(dtype=np.float64)), **crossings}
     return {kind: named for kind, named in labels.items() if len(set(named[pd.notna(named)])) > 1}
+
+
+def group_names(labels: Labels) -> list[str]:
+    """The groups of a kind in the order of tables: scores from the lowest on, all others by the alphabet."""
+    names = sorted(set(labels[pd.notna(labels)]))
+    return sorted(names, key=lambda name: THIRDS.index(name) if name in THIRDS else 0)
 
 
 def gap(values: Mapping[str, npt.NDArray[Any]], *, greater_is_better: bool = False) -> dict[str, Any] | None:

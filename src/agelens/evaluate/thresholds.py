@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 
 from agelens.errors import DataError
 from agelens.evaluate.evaluation import Predictions
-from agelens.evaluate.groups import KINDS, group_labels
+from agelens.evaluate.groups import KINDS, group_labels, group_names
 
 __all__ = [
     "LEGAL",
@@ -143,8 +143,7 @@ def group_rates(faces: Sides, challenge: float) -> dict[str, dict[str, Any]]:
     groups = {"age": {str(int(year)): rates(faces.of(age == year), challenge) for year in np.unique(age[near])}}
     for kind, labels in group_labels(faces.rows).items():
         if kind in KINDS:
-            names = sorted(set(labels[pd.notna(labels)]))
-            groups[kind] = {name: rates(faces.of(labels == name), challenge) for name in names}
+            groups[kind] = {name: rates(faces.of(labels == name), challenge) for name in group_names(labels)}
     return groups
 
 
