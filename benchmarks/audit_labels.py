@@ -104,7 +104,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = predict_split(Bundle.load(arguments.model), read_manifest(arguments.manifest), "val")
     known = found.rows["gender"].notna().to_numpy()
-    found = Predictions(found.rows[known], found.age_probs[known], found.gender_probs[known], found.genders)
+    found = found.of(known)
     years = np.clip(np.round(found.true_age), 0, ages.MAX_AGE).astype(int)
     tables = {
         "age": (age_scores(found.age_probs.astype(np.float64)), years, move),

@@ -48,6 +48,13 @@ def one_mass(probs: Values, true: Values, level: float, judged: Values) -> Value
     return ages.interval(judged, calibrated_mass(probs, true, level))
 
 
+def one_mass_for_the_worst(probs: Values, true: Values, level: float, judged: Values) -> Values:
+    """One central mass, so large that the worst decade holds five points less than the level, as bundles do."""
+    decades = decade_of(true)
+    large = [decades == place for place in range(len(DECADES)) if (decades == place).sum() >= LEAST / 2]
+    return ages.interval(judged, max(calibrated_mass(probs[one], true[one], level - 0.05) for one in large))
+
+
 def by_predicted_age(probs: Values, true: Values, level: float, judged: Values) -> Values:
     """The central mass that reaches enough of the faces whose predicted age is near."""
     masses, predicted = np.sort(reaching_mass(probs, true)), ages.expected_age(probs)
@@ -76,6 +83,7 @@ def by_year(probs: Values, true: Values, level: float, judged: Values) -> Values
 WAYS: Mapping[str, Way] = {
     "the network's own quantiles": plain,
     "one mass for all ages": one_mass,
+    "one mass that holds 85 % in every decade": one_mass_for_the_worst,
     "a mass by the predicted age": by_predicted_age,
     "conformalised quantiles": quantiles_moved,
     "a mass for each year of true age": by_year,

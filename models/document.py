@@ -44,6 +44,7 @@ def measured(name: str, utkface: Path, fairface: Path) -> Figures:
         "megabytes": round(BUILTIN[name].stat().st_size / 1e6, 1),
         "milliseconds": next(row["milliseconds"] for row in rows if row["name"] == name),
         "utkface": figures(answers_of(exact, bundle.card.interval_mass(LEVEL)), LEVEL),
+        "thresholds": dict(bundle.card.thresholds),
         "crossfitted": {str(one): crossfitted_coverage(exact.age_probs, exact.true_age, one) for one in LEVELS},
         "fairface": {
             "faces": told["all"]["faces"],
@@ -71,9 +72,19 @@ def table(found: Figures) -> str:
         f"Coverage where each half of the faces is judged by the other half's calibration: {levels}.",
         f"On FairFace's {fairface['faces']:,} validation faces, {fairface['bands']:.1%} ({low:.1%} to {high:.1%}) fall "
         f"into the labelled band of nine, and {fairface['gender']:.1%} have the labelled gender.",
+        *map(challenge, found["thresholds"].items()),
         f"The file has {found['megabytes']} MB; a face takes {found['milliseconds']:.1f} ms on one thread.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def challenge(known: tuple[str, Figures]) -> str:
+    """One challenge age of the card in words."""
+    legal, one = known
+    return (
+        f"Challenge age for {legal}: {one['challenge_age']:.1f} years. Of validation faces that it was not chosen on, "
+        f"{one['false_pass']:.1%} of those below {legal} pass, and {one['false_fail']:.0%} of the others are asked.  "
+    )
 
 
 def cells(group: Figures) -> list[str]:

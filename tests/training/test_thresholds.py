@@ -196,6 +196,9 @@ def test_a_card_tells_the_legal_ages_that_can_be_told() -> None:
         assert 0 <= one["false_fail"] <= 1
     assert found["18"]["challenge_age"] < found["21"]["challenge_age"] < found["25"]["challenge_age"]
     assert thresholds(_crowd(0, 60), 0.01) == {}  # too few below any
-    true = np.array([5.0, 5, 28] * 99)
-    straddling = _predictions(np.full(297, MISSING), true, age_low=true - 5, age_high=true + 5)
-    assert set(thresholds(straddling, 0.01)) == {"18", "21"}  # 25 lies within a band
+    exact = _crowd(0)
+    bands = _predictions(np.full(4000, MISSING), exact.age, age_low=10.0, age_high=39.0)
+    assert thresholds(bands, 0.01) == {}
+    rows = pd.concat([exact.rows, bands.rows], ignore_index=True)
+    mixed = Predictions(rows, np.tile(exact.age_probs, (2, 1)), np.zeros((8000, 0)), ())
+    assert thresholds(mixed, 0.01) == found

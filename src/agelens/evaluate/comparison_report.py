@@ -17,7 +17,7 @@ from agelens.files import make_folder, write_text
 
 __all__ = ["write_comparison"]
 
-PLAIN: Final = 40  # characters of a name that go into a folder's
+PLAIN: Final = 60  # characters of a name that go into a folder's
 
 
 def write_comparison(

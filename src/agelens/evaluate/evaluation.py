@@ -39,6 +39,10 @@ class Predictions:
     gender_probs: Values
     genders: tuple[str, ...]
 
+    def of(self, chosen: npt.NDArray[np.bool_]) -> Predictions:
+        """Those of some faces, (N,) of booleans."""
+        return Predictions(self.rows[chosen], self.age_probs[chosen], self.gender_probs[chosen], self.genders)
+
     @property
     def true_age(self) -> Values:
         """(N,) years, NaN where only a band is known."""

@@ -195,17 +195,16 @@ def threshold_figures(faces: Sides, challenge: float, max_false_pass: float) -> 
 def thresholds(predictions: Predictions, max_false_pass: float) -> dict[str, dict[str, float]]:
     """What a card says of the legal ages of ``LEGAL``, see ``Card.thresholds``.
 
-    Ages that some band lies on both sides of are left out, as the hardest faces are of unknown side then; and so are
-    those below which there are too few faces.
+    By faces of exact ages alone: where a band lies on both sides of a legal age, the hardest faces are of unknown side.
+    Legal ages below which there are too few are left out.
     """
+    exact = predictions.of(~np.isnan(predictions.true_age))
     found: dict[str, dict[str, float]] = {}
     for legal in LEGAL:
         try:
-            faces = sides(predictions, legal)
+            faces = sides(exact, legal)
             challenge = choose_threshold(faces, max_false_pass)
         except DataError:
-            continue
-        if faces.unclear:
             continue
         found[str(legal)] = {"challenge_age": challenge, "max_false_pass": max_false_pass}
         fresh = crossfitted_rates(faces, max_false_pass)
