@@ -68,6 +68,7 @@ def test_commands_lead_from_a_folder_to_figures(
     assert card.terms == "trained on utkface: non-commercial research"
     assert {path.name for path in (folder / "report").iterdir()} == {
         "figures.json",
+        "figures.csv",
         "predictions.csv",
         "best.png",
         "report.html",

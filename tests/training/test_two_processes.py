@@ -36,7 +36,10 @@ def test_two_processes_leave_one_whole_run(
     files = {path.relative_to(tmp_path / "run").as_posix() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert files == {
         *("config.yaml", "metrics.csv", "curves.png", "checkpoints/best.ckpt", "checkpoints/last.ckpt", "bundle.onnx"),
-        *(f"report/{name}" for name in ("report.html", "figures.json", "predictions.csv", "best.png", "worst.png")),
+        *(
+            f"report/{name}"
+            for name in ("report.html", "figures.json", "figures.csv", "predictions.csv", "best.png", "worst.png")
+        ),
     }
     said = done.stderr.splitlines()
     assert sum(line.startswith("epoch 1, ") for line in said) == 1  # one process speaks

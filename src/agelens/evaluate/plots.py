@@ -26,7 +26,10 @@ __all__ = [
 Values = npt.NDArray[Any]
 WIDTH: Final = 4.6  # inches
 HEIGHT: Final = 3.6
-NAME: Final = 36  # characters
+NAME: Final = 44  # characters
+SHORT: Final = 26  # beside a plot
+LINE: Final = 0.19  # inches of a line in a legend
+BELOW: Final = (-0.15, -0.28)  # of the plot, where a legend starts
 DASHES: Final = ("-", "--", ":", "-.")
 QUARTERS: Final = (0.25, 0.5, 0.75)
 
@@ -71,15 +74,15 @@ def plot_decades(decades: dict[str, dict[str, Any]]) -> bytes:
 
 def plot_cumulative_scores(scores: Mapping[str, list[float]]) -> bytes:
     """The share of answers within 0, 1, 2 … years of the truth, of each model by its name."""
-    with light_figure(WIDTH, HEIGHT) as figure:
+    with light_figure(WIDTH, _height(scores)) as figure:
         axes = figure.add_subplot()
         for place, (name, shares) in enumerate(scores.items()):
             axes.plot(range(len(shares)), shares, label=_label(name), **_stroke(place), markersize=3)
-        if len(scores) > 1:
-            axes.legend(loc="lower right")
+        axes.set_xticks(range(0, max(map(len, scores.values())), 2))
         _frame(axes, "off by at most, years", "share of the faces")
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        _legend(axes, scores)
         figure.tight_layout()
         return png_bytes(figure)
 
@@ -88,7 +91,7 @@ def plot_decade_lines(models: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> 
     """Mean absolute error of each decade with its 95 % interval, of each model: ``figures``'s decades by name."""
     first = next(iter(models.values()))
     names = [name for name, one in first.items() if one["mae"] is not None]  # faces are the same for all models
-    with light_figure(WIDTH, HEIGHT) as figure:
+    with light_figure(WIDTH, _height(models)) as figure:
         axes = figure.add_subplot()
         for place, (model, decades) in enumerate(models.items()):
             known = [decades[name] for name in names]
@@ -100,7 +103,7 @@ def plot_decade_lines(models: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> 
         axes.set_xticks(np.arange(len(names)), names, rotation=45, ha="right")
         axes.set_ylim(bottom=0)
         _frame(axes, "true age", "mean absolute error, years")
-        axes.legend(loc="upper left")
+        _legend(axes, models)
         figure.tight_layout()
         return png_bytes(figure)
 
@@ -116,9 +119,9 @@ def plot_differences(first: str, differences: Mapping[str, Mapping[str, Any]]) -
             axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2)
             axes.plot([one["years"]], [place], "o", color=COLOURS[0])
         axes.axvline(0, color=QUIET, linewidth=0.8)
-        axes.set_yticks(places, [_label(name) for name in differences])
+        axes.set_yticks(places, [_label(name, SHORT) for name in differences])
         axes.set_ylim(-0.6, len(differences) - 0.4)
-        axes.set_xlabel(f"years of mean error more than {_label(first)}")
+        axes.set_xlabel(f"years more than {_label(first, SHORT)}")
         axes.grid(axis="x")
         figure.tight_layout()
         return png_bytes(figure)
@@ -144,6 +147,16 @@ def plot_calibration(levels: Mapping[float, Mapping[str, float]]) -> bytes:
         return png_bytes(figure)
 
 
+def _height(models: Mapping[str, Any]) -> float:
+    """Inches, with room for a legend of several models below."""
+    return HEIGHT + (LINE * len(models) if len(models) > 1 else 0)
+
+
+def _legend(axes: Axes, models: Mapping[str, Any]) -> None:
+    if len(models) > 1:
+        axes.legend(loc="upper left", bbox_to_anchor=BELOW)
+
+
 def _stroke(place: int) -> dict[str, Any]:
     """How the line of one of several models looks."""
     return {
@@ -153,9 +166,10 @@ def _stroke(place: int) -> dict[str, Any]:
     }
 
 
-def _label(name: str) -> str:
+def _label(name: str, most: int = NAME) -> str:
     """A name short enough for a legend; one that starts with _ would be left out of it."""
-    name = name if len(name) <= NAME else f"…{name[1 - NAME :]}"
+    half = most // 2
+    name = name if len(name) <= most else f"{name[: half - 1]}…{name[-half:]}"
     return f" {name}" if name.startswith("_") else name
 
 
