@@ -27,7 +27,6 @@ Values = npt.NDArray[Any]
 WIDTH: Final = 4.6  # inches
 HEIGHT: Final = 3.6
 NAME: Final = 44  # characters
-SHORT: Final = 26  # beside a plot
 LINE: Final = 0.19  # inches of a line in a legend
 BELOW: Final = (-0.15, -0.28)  # of the plot, where a legend starts
 DASHES: Final = ("-", "--", ":", "-.")
@@ -110,18 +109,19 @@ def plot_decade_lines(models: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> 
 
 def plot_differences(first: str, differences: Mapping[str, Mapping[str, Any]]) -> bytes:
     """By how much the mean error of each model is above the first one's, with its 95 % interval."""
-    height = max(1.6, 0.8 + 0.4 * len(differences))
+    height = max(1.6, 0.8 + 0.45 * len(differences))
     with light_figure(WIDTH, height) as figure:
         axes = figure.add_subplot()
         places = np.arange(len(differences))[::-1]
-        for place, one in zip(places, differences.values(), strict=True):
+        for place, (name, one) in zip(places, differences.items(), strict=True):
             low, high = one["interval"]
+            axes.text(0, place + 0.25, _label(name), transform=axes.get_yaxis_transform(), va="bottom")
             axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2)
             axes.plot([one["years"]], [place], "o", color=COLOURS[0])
         axes.axvline(0, color=QUIET, linewidth=0.8)
-        axes.set_yticks(places, [_label(name, SHORT) for name in differences])
-        axes.set_ylim(-0.6, len(differences) - 0.4)
-        axes.set_xlabel(f"years more than {_label(first, SHORT)}")
+        axes.set_yticks([])
+        axes.set_ylim(-0.5, len(differences) - 0.2)
+        axes.set_xlabel(f"years more than {_label(first)}")
         axes.grid(axis="x")
         figure.tight_layout()
         return png_bytes(figure)
@@ -166,10 +166,10 @@ def _stroke(place: int) -> dict[str, Any]:
     }
 
 
-def _label(name: str, most: int = NAME) -> str:
+def _label(name: str) -> str:
     """A name short enough for a legend; one that starts with _ would be left out of it."""
-    half = most // 2
-    name = name if len(name) <= most else f"{name[: half - 1]}…{name[-half:]}"
+    half = NAME // 2
+    name = name if len(name) <= NAME else f"{name[: half - 1]}…{name[-half:]}"
     return f" {name}" if name.startswith("_") else name
 
 
