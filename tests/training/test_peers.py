@@ -167,6 +167,11 @@ def test_a_peer_that_says_nothing_of_a_data_set_is_left_out_there(
     result = run("evaluate", bundle_path, theirs, manifest.folder, other, "--json")
     assert [list(models) for models in result.json.values()] == [[str(bundle_path), str(theirs)], [str(bundle_path)]]
     assert "left out there" in result.err
+    again = tmp_path / "again.jsonl"
+    again.write_text(theirs.read_text())
+    nobody = run("evaluate", theirs, again, other)
+    assert nobody.status == 2
+    assert "none of the files has an answer" in nobody.err
     alone = run("evaluate", theirs, other)
     assert alone.status == 2
     assert "answers for none" in alone.err

@@ -88,7 +88,12 @@ def evaluate(
     if out is not None:
         own = [model_file(path) for path in models]
         check_not_input(out, [*own, *(one for path in manifests for one in input_files(path, tables[str(path)]))])
-    said = {place: _asked(models, bundles, Place(place, table, split)) for place, table in tables.items()}
+    places = [Place(name, table, split) for name, table in tables.items()]
+    peers = {place.name: _read_peers(models, place) for place in places}  # first: a wrong file is told at once
+    said = {}
+    for place in places:
+        known = _ask_bundles(bundles, place, named=len(models) > 1) | peers[place.name]
+        said[place.name] = {str(path): known[str(path)] for path in models if str(path) in known}
     if len(inputs) == 2:
         _tell_one(inputs, said, tables, per_image, json_lines, out, report)
     else:
@@ -131,23 +136,29 @@ def _opened(path: Path) -> Bundle:
     return bundle
 
 
-def _asked(models: list[Path], bundles: Mapping[str, Bundle], place: Place) -> dict[str, Reported]:
-    """What each model says of a data set; of several, one that says nothing of it is left out with a note."""
-    rows = place.manifest.split(place.split)
-    said = {}
+def _read_peers(models: list[Path], place: Place) -> dict[str, Reported]:
+    """What other programs say of a data set; of several models, one that says nothing of it is left out with a note."""
+    rows, said = place.manifest.split(place.split), {}
     for path in models:
-        name = str(path)
-        if name in bundles:
-            with progress_bar(f"{name} on {place.name}") as advance:
-                found = predict_split(bundles[name], place.manifest, place.split, progress=advance)
-            said[name] = reported(found, bundles[name].card, name if len(models) > 1 else "")
-            continue
-        try:
-            said[name] = Reported(path.stem, read_peer(path, rows))
-        except NoAnswersError as error:
-            if len(models) == 1:
-                raise
-            note(f"{error}; left out there")
+        if path.suffix == PEER:
+            try:
+                said[str(path)] = Reported(path.stem, read_peer(path, rows))
+            except NoAnswersError as error:
+                if len(models) == 1:
+                    raise
+                note(f"{error}; left out there")
+    if not said and all(path.suffix == PEER for path in models):
+        raise NoAnswersError(f"{place.name}: none of the files has an answer for any of its faces; leave it out")
+    return said
+
+
+def _ask_bundles(bundles: Mapping[str, Bundle], place: Place, *, named: bool) -> dict[str, Reported]:
+    """What bundles say of a data set, called as they were given where they are to be ``named``, else by their cards."""
+    said = {}
+    for name, bundle in bundles.items():
+        with progress_bar(f"{name} on {place.name}") as advance:
+            found = predict_split(bundle, place.manifest, place.split, progress=advance)
+        said[name] = reported(found, bundle.card, name if named else "")
     return said
 
 
