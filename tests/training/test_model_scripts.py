@@ -127,7 +127,7 @@ def test_a_face_is_in_the_right_band_where_that_has_most_of_its_probability() ->
     probs[3, 40] = 1  # an exact age: no band
     rows = pd.DataFrame(
         {"age": [None, None, None, 40.0], "age_low": [0, 3, 70, None], "age_high": [2, 9, 100, None]}, dtype=float
-    )
+    ).assign(dataset="one")
     found = Predictions(rows, probs, np.zeros((4, 0), dtype=np.float32), ())
     right_bands = _script("measure").right_bands
     assert right_bands(found).tolist() == [0, 1, 1]

@@ -26,7 +26,7 @@ from agelens.evaluate.peers import NoAnswersError, read_peer
 from agelens.evaluate.report import per_image as per_image_table
 from agelens.evaluate.report import write_report
 from agelens.evaluate.reported import LEVEL, Reported, reported
-from agelens.files import check_file, make_folder, write_text
+from agelens.files import check_file, make_folder, real_path, write_text
 
 __all__ = ["evaluate"]
 
@@ -79,11 +79,12 @@ def evaluate(
         Write a page with plots, figures, every face's answer, and pictures of the best and the worst answers into this
         folder; of several models or manifests, a page that compares them too.
     """
+    inputs = list(dict.fromkeys(inputs))
     models, manifests = _told_apart(inputs)
     if per_image and len(inputs) > 2:
         raise ConfigError("--per-image is of one model and one manifest; leave it out to compare")
     _check_targets(out, report)
-    bundles = {str(path): _opened(path) for path in models if path.suffix != PEER}
+    bundles = {str(path): _opened(path) for path in models if path.suffix.lower() != PEER}
     tables = {str(path): read_manifest(path) for path in manifests}
     if out is not None:
         own = [model_file(path) for path in models]
@@ -109,10 +110,9 @@ class Place(NamedTuple):
 
 
 def _told_apart(inputs: list[Path]) -> tuple[list[Path], list[Path]]:
-    inputs = list(dict.fromkeys(inputs))
     if len(inputs) == 2:
         return inputs[:1], inputs[1:]
-    models = [one for one in inputs if str(one) in BUILTIN or one.suffix in (".onnx", PEER)]
+    models = [one for one in inputs if str(one) in BUILTIN or one.suffix.lower() in (".onnx", PEER)]
     manifests = [one for one in inputs if one not in models]
     if not models or not manifests:
         missing = "manifest" if models else "model (.onnx, .jsonl, or a name)"
@@ -124,6 +124,10 @@ def _check_targets(out: Path | None, report: Path | None) -> None:
     if out is not None:
         check_file(out)
     if report is not None:
+        if out is not None and real_path(out).is_relative_to(real_path(report)):
+            raise ConfigError(
+                f"--out {out} lies in the folder of --report, whose files it could replace; choose another"
+            )
         make_folder(report)
 
 
@@ -140,14 +144,14 @@ def _read_peers(models: list[Path], place: Place) -> dict[str, Reported]:
     """What other programs say of a data set; of several models, one that says nothing of it is left out with a note."""
     rows, said = place.manifest.split(place.split), {}
     for path in models:
-        if path.suffix == PEER:
+        if path.suffix.lower() == PEER:
             try:
-                said[str(path)] = Reported(path.stem, read_peer(path, rows))
+                said[str(path)] = Reported(path.stem, read_peer(path, rows, place.manifest.split("all")))
             except NoAnswersError as error:
                 if len(models) == 1:
                     raise
                 note(f"{error}; left out there")
-    if not said and all(path.suffix == PEER for path in models):
+    if not said and all(path.suffix.lower() == PEER for path in models):
         raise NoAnswersError(f"{place.name}: none of the files has an answer for any of its faces; leave it out")
     return said
 
@@ -212,7 +216,7 @@ def _tell_all(
 def _write(measured: Mapping[str, Any], by_place: Mapping[str, Mapping[str, Any]], out: Path | None) -> None:
     if out is None:
         return
-    if out.suffix == TABLE:
+    if out.suffix.lower() == TABLE:
         write_text(out, figures_table(by_place).to_csv(index=False))
     else:
         write_text(out, json.dumps(measured, indent=1) + "\n")

@@ -21,10 +21,10 @@ SCORED: Final = "female"  # whose probability the area under gender's curve goes
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bands:
-    """The likeliest and the labelled band of N faces, as places among all bands of the data set.
+    """The likeliest and the labelled band of N faces, as places among the bands that the faces of its data set have.
 
     Attributes:
-        likeliest: (N,), -1 where the age is known and not a band, or nothing was said.
+        likeliest: (N,), -1 where the age is known and not a band, the data set has one band only, or nothing was said.
         labelled: (N,), -1 likewise.
     """
 
@@ -119,9 +119,14 @@ def _bands(rows: pd.DataFrame, probs: Values) -> tuple[npt.NDArray[np.intp], npt
     banded = rows["age"].isna().to_numpy()
     likeliest, labelled = np.full((2, len(rows)), -1, dtype=np.intp)
     low, high = (ends[banded].astype(int).tolist() for ends in year_ends(rows))
-    told = list(zip(low, high, strict=True))
-    if told:
-        bands = sorted(set(told))
-        likeliest[banded] = ages.band_probs(probs[banded], bands).argmax(axis=1)
-        labelled[banded] = [bands.index(one) for one in told]
+    told = np.array(list(zip(low, high, strict=True)), dtype=int).reshape(-1, 2)
+    datasets = rows["dataset"].astype(str).to_numpy()[banded]
+    ours, theirs = np.full((2, len(told)), -1, dtype=np.intp)
+    for dataset in np.unique(datasets):  # each has bands of its own
+        chosen = datasets == dataset
+        bands = sorted({(int(first), int(last)) for first, last in told[chosen]})
+        if len(bands) > 1:  # of one band every face's likeliest is that
+            ours[chosen] = ages.band_probs(probs[banded][chosen], bands).argmax(axis=1)
+            theirs[chosen] = [bands.index((int(first), int(last))) for first, last in told[chosen]]
+    likeliest[banded], labelled[banded] = ours, theirs
     return likeliest, labelled

@@ -48,8 +48,17 @@ def mean_interval(
     return _ends(_resampled(sums, counts, seed), level)
 
 
-def difference_interval(values: Values, others: Values, level: float = LEVEL, seed: int = 0) -> tuple[float, float]:
+def difference_interval(
+    values: Values,
+    others: Values,
+    level: float = LEVEL,
+    seed: int = 0,
+    *,
+    subjects: tuple[Values | None, Values | None] = (None, None),
+) -> tuple[float, float]:
     """Ends of the bootstrap interval of ``mean(values) - mean(others)`` of two sets that share no faces: (N,), (M,).
+
+    ``subjects`` are whom the values of each set are of, as for ``mean_interval``.
 
     Raises:
         ValueError: a set is empty, or the level is out of its range.
@@ -57,7 +66,8 @@ def difference_interval(values: Values, others: Values, level: float = LEVEL, se
     if not (values.ndim == others.ndim == 1 and values.size and others.size):
         raise ValueError(f"values have shapes {values.shape} and {others.shape}; wanted (N,) and (M,), both above 0")
     _check_level(level)
-    means = [_resampled(*_by_subject(one, None), seed + place) for place, one in enumerate((values, others))]
+    sets = zip((values, others), subjects, strict=True)
+    means = [_resampled(*_by_subject(one, whom), seed + place) for place, (one, whom) in enumerate(sets)]
     return _ends(means[0] - means[1], level)
 
 

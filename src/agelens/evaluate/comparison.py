@@ -55,7 +55,7 @@ def _difference(found: Answers, first: Answers) -> dict[str, Any] | None:
     if not exact.any():
         return None
     ours, theirs = (np.abs(one.age - first.true)[exact] for one in (found, first))
-    people = subject_numbers(first.rows["subject"][exact])
+    people = subject_numbers(first.rows[exact])
     return {
         "years": float((ours - theirs).mean()),
         "interval": list(mean_interval(ours - theirs, subjects=people)),

@@ -70,25 +70,33 @@ class _Share(NamedTuple):
 def _means(answers: Answers) -> Mapping[str, _Share]:
     exact = ~np.isnan(answers.true)
     known, banded = answers.of(exact), answers.of(~exact)
+    told_apart = banded.bands.labelled >= 0
+    placed = banded.bands.of(told_apart)
     labels = answers.rows["gender"].to_numpy(dtype=object)
     told = np.full(len(labels), None, dtype=object) if answers.gender is None else answers.gender
     gendered = pd.notna(labels) & pd.notna(told)
-    covered = np.zeros(0) if known.intervals is None else _within(known.intervals, np.clip(known.true, 0, ages.MAX_AGE))
+    covered = np.zeros(0) if known.intervals is None else _within(known.intervals, known.true)
     return {
         "mae": _Share(np.abs(known.age - known.true), known.rows),
         "coverage": _Share(covered, known.rows),
         "gender_accuracy": _Share((told == labels)[gendered].astype(float), answers.rows[gendered]),
         "band_accuracy": _Share(_in_band(banded.age, banded.rows), banded.rows),
-        "likeliest_band": _Share((banded.bands.likeliest == banded.bands.labelled).astype(float), banded.rows),
+        "likeliest_band": _Share((placed.likeliest == placed.labelled).astype(float), banded.rows[told_apart]),
     }
 
 
-def subject_numbers(names: pd.Series[Any]) -> Values | None:
-    """A number for each person; faces of nobody known are each another's. None where each face is another's."""
-    codes, known = pd.factorize(names)
-    if len(known) == int((codes >= 0).sum()):
+def subject_numbers(rows: pd.DataFrame) -> Values | None:
+    """A number for each person of a manifest's rows, who is one within a data set; None where each face is another's.
+
+    Faces of nobody known are each another's.
+    """
+    named = rows["subject"].notna() & (rows["subject"] != "")
+    codes = rows[named].groupby(["dataset", "subject"], dropna=False).ngroup().to_numpy()
+    if len(np.unique(codes)) == len(codes):
         return None
-    return np.where(codes < 0, len(known) + np.arange(len(codes)), codes)
+    numbers = len(rows) + np.arange(len(rows))
+    numbers[named.to_numpy()] = codes
+    return numbers
 
 
 def _groups(answers: Answers, labels: Values) -> dict[str, Any]:
@@ -100,7 +108,8 @@ def _gaps(answers: Answers, labels: Values) -> dict[str, Any]:
     found = {}
     for figure in COMPARED:
         values = {name: means[figure].values for name, means in by_group.items()}
-        one = gap(values, greater_is_better=figure in SHARES)
+        people = {name: subject_numbers(means[figure].rows) for name, means in by_group.items()}
+        one = gap(values, people, greater_is_better=figure in SHARES)
         if one is not None:
             found[figure] = one
     return found
@@ -121,7 +130,7 @@ def _group_figures(answers: Answers) -> dict[str, Any]:
         "one_off": _one_off(answers.of(~exact)),
         "epsilon": _epsilon(answers),
         "uncertainty": {
-            name: list(mean_interval(one.values, subjects=subject_numbers(one.rows["subject"])))
+            name: list(mean_interval(one.values, subjects=subject_numbers(one.rows)))
             for name, one in means.items()
             if len(one.values)
         },
@@ -166,7 +175,8 @@ def _gender_auc(answers: Answers) -> float | None:
 
 
 def _one_off(banded: Answers) -> float | None:
-    return metrics.relaxed_accuracy(banded.bands.likeliest, banded.bands.labelled) if len(banded.age) else None
+    placed = banded.bands.of(banded.bands.labelled >= 0)
+    return metrics.relaxed_accuracy(placed.likeliest, placed.labelled) if len(placed.labelled) else None
 
 
 def _epsilon(answers: Answers) -> float | None:
@@ -187,6 +197,8 @@ def _at_least(probs: Values, true: Values, age: int) -> dict[str, float]:
 
 
 def _within(intervals: Values, true: Values) -> Values:
+    """An age beyond the axis counts as its end, and so does an interval's."""
+    intervals, true = (np.clip(values, 0, ages.MAX_AGE) for values in (intervals, true))
     return ((intervals[:, 0] <= true) & (true <= intervals[:, 1])).astype(float)
 
 

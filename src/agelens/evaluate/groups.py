@@ -47,11 +47,17 @@ def group_names(labels: Labels) -> list[str]:
     return sorted(names, key=lambda name: THIRDS.index(name) if name in THIRDS else 0)
 
 
-def gap(values: Mapping[str, npt.NDArray[Any]], *, greater_is_better: bool = False) -> dict[str, Any] | None:
+def gap(
+    values: Mapping[str, npt.NDArray[Any]],
+    people: Mapping[str, npt.NDArray[Any] | None] | None = None,
+    *,
+    greater_is_better: bool = False,
+) -> dict[str, Any] | None:
     """The groups with the best and the worst mean, of those with ``FEW`` faces and more, JSON-ready.
 
     Args:
         values: one for each face, as its absolute error in years, or whether it was told right, by group.
+        people: whom each is of, by group, see ``bootstrap.mean_interval``; somebody in both groups counts as two.
         greater_is_better: than less, as of shares.
 
     Returns:
@@ -64,11 +70,12 @@ def gap(values: Mapping[str, npt.NDArray[Any]], *, greater_is_better: bool = Fal
     if len(means) < 2:
         return None
     best, worst = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    whom = ((people or {}).get(worst), (people or {}).get(best))
     return {
         "best": best,
         "worst": worst,
         "difference": means[worst] - means[best],
-        "interval": list(difference_interval(sign * values[worst], sign * values[best])),
+        "interval": list(difference_interval(sign * values[worst], sign * values[best], subjects=whom)),
     }
 
 

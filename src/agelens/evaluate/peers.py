@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -37,19 +38,20 @@ class NoAnswersError(DataError):
     """A file that says nothing of any face."""
 
 
-def read_peer(path: Path, rows: pd.DataFrame) -> Answers:
+def read_peer(path: Path, rows: pd.DataFrame, every: pd.DataFrame | None = None) -> Answers:
     """Answers to some of a manifest's rows, of a program that is no bundle; lines of other pictures are passed over.
 
     Args:
         path: the JSON-lines file, UTF-8.
         rows: a manifest's, at least one. Those that the file says nothing of have no answer.
+        every: all rows of that manifest, in which the last part of a name must be one picture's; ``rows`` by default.
 
     Raises:
         DataError: the file is missing or no JSON lines, an entry is not what it must be, or a picture is named twice or
             its name is not clear.
         NoAnswersError: no picture is one of the rows.
     """
-    places = _places(rows)
+    places = _places(rows, rows if every is None else every)
     lines: list[Line | None] = [None] * len(rows)
     for number, line in _lines(path):
         try:
@@ -57,7 +59,7 @@ def read_peer(path: Path, rows: pd.DataFrame) -> Answers:
             if place is None:
                 continue
             if place < 0:
-                raise ValueError(f"path {_short(line['path'])} names several pictures; write more of it")
+                raise ValueError(f"path {_short(line['path'])} names several pictures; wanted all of one's source_path")
             if lines[place] is not None:
                 raise ValueError(f"path {_short(line['path'])} has a line already")
             lines[place] = _checked(line)
@@ -69,17 +71,19 @@ def read_peer(path: Path, rows: pd.DataFrame) -> Answers:
     return _answers(path, rows, lines)
 
 
-def _places(rows: pd.DataFrame) -> dict[str, int]:
+def _places(rows: pd.DataFrame, every: pd.DataFrame) -> dict[str, int]:
     """The row of each picture by its whole name, and by its last part; -1 where that is not one picture."""
     names = [str(name) for name in rows["source_path"]]
-    short = [name.rsplit("/", 1)[-1] for name in names]
-    places: dict[str, int] = {}
-    for place, name in enumerate(short):
-        places[name] = -1 if name in places else place
+    used = Counter(_last(str(name)) for name in every["source_path"])
+    places = {_last(name): place if used[_last(name)] == 1 else -1 for place, name in enumerate(names)}
     whole: dict[str, int] = {}
     for place, name in enumerate(names):
         whole[name] = -1 if name in whole else place
     return places | whole
+
+
+def _last(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Line]]:
@@ -137,16 +141,20 @@ def _number(line: Line, name: str, least: float, most: float) -> float | None:
     value = line.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+    if not _is_number(value) or not least <= value <= most:
         raise ValueError(f"{name} is {_short(value)}; wanted a number within {least:g}…{most:g}, or null")
     return float(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _distribution(value: Any) -> npt.NDArray[np.float64] | None:
     if value is None:
         return None
     wanted = f"age_probs must be {ages.NUM_BINS} numbers of 0 and more that sum to 1"
-    plain = isinstance(value, list) and all(isinstance(one, int | float) and 0 <= one <= 1 for one in value)
+    plain = isinstance(value, list) and all(_is_number(one) and 0 <= one <= 1 for one in value)
     if not plain or len(value) != ages.NUM_BINS or not math.isclose(sum(value), 1, abs_tol=SUM_TOLERANCE):
         raise ValueError(wanted)
     probs = np.array(value, dtype=np.float64)
@@ -163,12 +171,14 @@ def _answers(path: Path, rows: pd.DataFrame, lines: list[Line | None]) -> Answer
             return None
         missing = [place for place, line in enumerate(said) if line is not None and not having[place]]
         if missing:
-            picture = rows["source_path"].iloc[missing[0]]
-            raise DataError(f"{path}: has {name} of some faces, but not of {picture!r}; wanted it of all, or of none")
+            raise DataError(_partly(path, name, rows, missing[0]))
         values = [line[name] if line is not None else np.full(width, nothing) for line in said]
         return np.array(values, dtype=np.float64)
 
     told = np.array([None if line is None else line["gender"] for line in said], dtype=object)
+    silent = [place for place, line in enumerate(said) if line is not None and line["gender"] is None]
+    if silent and not pd.isna(told).all():
+        raise DataError(_partly(path, "predicted_gender", rows, silent[0]))
     female = column("female", np.nan)
     if female is not None and pd.isna(told).all():
         male, other = GENDERS
@@ -181,6 +191,11 @@ def _answers(path: Path, rows: pd.DataFrame, lines: list[Line | None]) -> Answer
         gender=None if pd.isna(told).all() else told,
         female=female,
     )
+
+
+def _partly(path: Path, name: str, rows: pd.DataFrame, place: int) -> str:
+    picture = rows["source_path"].iloc[place]
+    return f"{path}: has {name} of some faces, but not of {picture!r}; wanted it of all, or of none"
 
 
 def _short(value: Any) -> str:

@@ -127,19 +127,21 @@ def plot_differences(first: str, differences: Mapping[str, Mapping[str, Any]]) -
         return png_bytes(figure)
 
 
-def plot_calibration(levels: Mapping[float, Mapping[str, float]]) -> bytes:
+def plot_calibration(levels: Mapping[float, Mapping[str, float | None]]) -> bytes:
     """What intervals claim against what they hold: by level, ``coverage`` of all faces, and of the ``worst`` decade."""
     claimed = sorted(levels)
     with light_figure(WIDTH, HEIGHT) as figure:
         axes = figure.add_subplot()
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=0.8)
+        least = min(claimed)
         for name, label, colour in (("coverage", "all faces", COLOURS[0]), ("worst", "worst decade", COLOURS[1])):
-            held = [levels[level][name] for level in claimed]
-            axes.plot(claimed, held, color=colour, marker="o", markersize=4, label=label)
+            held = [one for level in claimed if (one := levels[level][name]) is not None]
+            least = min([least, *held])
+            axes.plot(claimed[: len(held)], held, color=colour, marker="o", markersize=4, label=label)
         _frame(axes, "share that the intervals claim", "share of true ages that they hold")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(PercentFormatter(1, decimals=0))
-        least = max(0.0, min([*claimed, *(one["worst"] for one in levels.values())]) - 0.05)
+        least = max(0.0, least - 0.05)
         axes.set_xlim(least, 1)
         axes.set_ylim(least, 1)
         axes.legend(loc="upper left")

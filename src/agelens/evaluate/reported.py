@@ -35,7 +35,7 @@ class Reported:
     name: str
     answers: Answers
     terms: str = ""
-    held: Mapping[float, Mapping[str, float]] = field(default_factory=dict)
+    held: Mapping[float, Mapping[str, float | None]] = field(default_factory=dict)
 
 
 def reported(predictions: Predictions, card: Card, name: str = "") -> Reported:
@@ -48,22 +48,22 @@ def reported(predictions: Predictions, card: Card, name: str = "") -> Reported:
     return Reported(name or card.name, answers, card.terms, held_by_level(predictions, card))
 
 
-def held_by_level(predictions: Predictions, card: Card) -> dict[float, dict[str, float]]:
+def held_by_level(predictions: Predictions, card: Card) -> dict[float, dict[str, float | None]]:
     """For each level of a bundle: ``coverage`` of faces with exact ages, of the ``worst`` decade, and mean ``width``.
 
-    Decades of fewer than a hundred faces are not looked at by themselves. Empty where no face has an exact age.
+    Decades of fewer than a hundred faces are not looked at by themselves; ``worst`` is None where all are such. Empty
+    where no face has an exact age.
     """
     exact = ~np.isnan(predictions.true_age)
     probs, true = predictions.age_probs[exact], np.clip(predictions.true_age[exact], 0, ages.MAX_AGE)
     decades = decade_of(true)
     large = [decades == place for place in range(len(DECADES)) if (decades == place).sum() >= LEAST]
-    held = {}
+    held: dict[float, dict[str, float | None]] = {}
     for level in sorted(map(float, card.interval_masses)) if len(true) else ():
         intervals = ages.interval(probs, card.interval_mass(level))
-        whole = coverage(intervals, true)
         held[level] = {
-            "coverage": whole,
-            "worst": min([coverage(intervals[one], true[one]) for one in large], default=whole),
+            "coverage": coverage(intervals, true),
+            "worst": min((coverage(intervals[one], true[one]) for one in large), default=None),
             "width": float(np.diff(intervals, axis=1).mean()),
         }
     return held
