@@ -83,7 +83,8 @@ def challenge(known: tuple[str, Figures]) -> str:
     legal, one = known
     return (
         f"Challenge age for {legal}: {one['challenge_age']:.1f} years. Of validation faces that it was not chosen on, "
-        f"{one['false_pass']:.1%} of those below {legal} pass, and {one['false_fail']:.0%} of the others are asked.  "
+        f"{one['false_pass']:.1%} of those below {legal} (most of them small children) pass, and "
+        f"{one['false_fail']:.0%} of the others are asked.  "
     )
 
 

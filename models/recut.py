@@ -5,7 +5,7 @@
 
 The first argument is what ``agelens prepare`` wrote, the second the data set itself, the third the folder to write.
 With ``--own`` a picture as the data set has it is the crop; else the landmarks of the manifest align it again, with
-that margin, at the same pixels of face.
+that margin, at the same pixels of face in what is stored: a training sees as many as its ``input.size`` leaves.
 """
 
 from __future__ import annotations

@@ -88,11 +88,11 @@ SCREENS: Mapping[str, Screen] = {
     "margin-0.1": Screen("start, margin 0.1", {"input__margin": 0.1}),
     "margin-minus": Screen("start, margin -0.1", {"input__margin": -0.1}),
     "margin-wide": Screen(
-        "start, margin 0.3, by as many pixels of face: 160 px",
+        "start, margin 0.3 at 160 px, of which the face takes 100",
         {"data__manifest": WIDE, "input__margin": 0.3, "input__size": 160},
         WIDE,
     ),
-    "own": Screen("start, the data set's own crops, unaligned", {"data__manifest": OWN}, OWN),
+    "own": Screen("start, the data set's own crops, as it aligned them", {"data__manifest": OWN}, OWN),
     "rate": Screen("start, a rate of 0.0003", {"optim__lr": 3e-4}),
     "standard": Screen("start, augmentation standard", {"data__augment": "standard"}),
     "strong": Screen("start, augmentation strong", {"data__augment": "strong"}),
