@@ -169,3 +169,9 @@ def test_faces_without_an_answer_are_counted_and_left_out() -> None:
         figures(nothing, 0.9)
     with pytest.raises(DataError, match="none of 50 faces has an answer of each of: a, b"):
         compare({"a": said, "b": nothing}, 0.9)
+
+
+def test_figures_do_not_go_into_the_folder_of_the_report(bundle_path: Path, manifest: Manifest, run: Run) -> None:
+    result = run("evaluate", bundle_path, manifest.folder, "--report", "pages", "--out", "pages/report.html")
+    assert result.status == 2
+    assert "lies in the folder of --report" in result.err

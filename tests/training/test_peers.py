@@ -187,3 +187,15 @@ def test_a_report_of_a_peer_has_what_it_told(manifest: Manifest, tmp_path: Path,
     assert "theirs on crops" in page
     assert "coverage" not in page
     assert "claim" not in page
+
+
+def test_the_end_of_a_name_must_be_one_pictures_in_the_whole_manifest(tmp_path: Path) -> None:
+    theirs = _file(tmp_path, {"path": "1.jpg", "predicted_age": 30})
+    with pytest.raises(DataError, match=r"'1\.jpg' names several pictures"):
+        read_peer(theirs, _rows("val/1.jpg"), _rows("train/1.jpg", "val/1.jpg"))
+
+
+def test_gender_is_told_of_all_answers_or_of_none(tmp_path: Path) -> None:
+    lines = [{"path": "1", "predicted_age": 30, "predicted_gender": "female"}, {"path": "2", "predicted_age": 30}]
+    with pytest.raises(DataError, match="has predicted_gender of some faces, but not of '2'"):
+        read_peer(_file(tmp_path, *lines), _rows("1", "2"))
