@@ -193,3 +193,11 @@ def test_figures_never_take_an_inputs_place(
         in run("evaluate", bundle, folder, "--out", folder / target).complaint
     )
     assert (folder / target).read_bytes() == before
+
+
+def test_a_report_names_a_data_set_that_is_given_from_within(
+    bundle_path: Path, manifest: Manifest, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(manifest.folder)
+    assert run("evaluate", bundle_path, "manifest.parquet", "--report", tmp_path / "pages").status == 0
+    assert f"tiny on {manifest.folder.name}</h1>" in (tmp_path / "pages" / "report.html").read_text()

@@ -186,7 +186,7 @@ def _tell_one(
         show_figures(measured)
     _write(measured, {place: {model: measured}}, out)
     if report is not None:
-        write_report(one, tables[place], report)
+        write_report(one, tables[place], report, measured=measured)
         note(f"wrote {report}")
 
 

@@ -13,7 +13,7 @@ from agelens.evaluate.comparison_page import draw_comparison
 from agelens.evaluate.figures_csv import figures_table
 from agelens.evaluate.report import PAGE, write_report
 from agelens.evaluate.reported import Reported
-from agelens.files import make_folder, write_text
+from agelens.files import make_folder, real_path, write_text
 
 __all__ = ["write_comparison"]
 
@@ -42,7 +42,7 @@ def write_comparison(
     reports: dict[tuple[str, str], str] = {}
     for place, said in models.items():
         for name, one in said.items():
-            inside = f"{len(reports) + 1:02d}-{_plain(one.name)}-on-{_plain(manifests[place].folder.name)}"
+            inside = f"{len(reports) + 1:02d}-{_plain(one.name)}-on-{_plain(real_path(manifests[place].folder).name)}"
             write_report(one, manifests[place], folder / inside)
             reports[place, name] = f"{inside}/{PAGE}"
     write_text(folder / "figures.json", json.dumps(measured, indent=1) + "\n")

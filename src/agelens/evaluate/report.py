@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from agelens.evaluate.figures import figures
 from agelens.evaluate.figures_csv import figures_table
 from agelens.evaluate.page import draw_page
 from agelens.evaluate.reported import LEVEL, Reported
-from agelens.files import make_folder, write_text
+from agelens.files import make_folder, real_path, write_text
 
 __all__ = ["PAGE", "per_image", "write_report"]
 
@@ -54,13 +55,16 @@ def per_image(answers: Answers) -> pd.DataFrame:
     )
 
 
-def write_report(model: Reported, manifest: Manifest, folder: Path) -> None:
+def write_report(
+    model: Reported, manifest: Manifest, folder: Path, *, measured: Mapping[str, Any] | None = None
+) -> None:
     """Write ``report.html``, ``figures.json`` and ``.csv``, ``predictions.csv``, ``best.png`` and ``worst.png``.
 
     Args:
         model: whose answers are to faces of ``manifest``, at least one.
         manifest: whose crops are drawn.
         folder: where they go; made where it is missing.
+        measured: its ``figures`` with crossings, where they are known already.
 
     Raises:
         DataError: a crop is missing or damaged.
@@ -68,8 +72,8 @@ def write_report(model: Reported, manifest: Manifest, folder: Path) -> None:
     """
     make_folder(folder)
     answers = model.answers.of(model.answers.known)
-    table, measured = per_image(model.answers), figures(model.answers, LEVEL, crossings=True)
-    place = manifest.folder.name
+    measured = figures(model.answers, LEVEL, crossings=True) if measured is None else measured
+    table, place = per_image(model.answers), real_path(manifest.folder).name
     write_text(folder / "figures.json", json.dumps({**measured, "intervals": model.held}, indent=1) + "\n")
     write_text(folder / "figures.csv", figures_table({place: {model.name: measured}}).to_csv(index=False))
     write_text(folder / "predictions.csv", table.to_csv(index=False))
