@@ -129,10 +129,10 @@ def write_rows(record: Path, rows: list[Row], lines: str, marks: tuple[str, str]
 
 
 def table(rows: list[Row]) -> str:
-    """The rows for people."""
+    """The rows for people, and their errors by decade below."""
     head = (
-        "| run | what it tries | input | epochs | minutes | MAE | 0–9 | 60+ | gender | bands | MB | ms |\n"
-        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+        "| run | what it tries | seed | input | epochs | minutes | MAE | 0–9 | 60+ | gender | bands | MB | ms |\n"
+        "|---|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
     )
     lines = []
     for row in rows:
@@ -140,6 +140,7 @@ def table(rows: list[Row]) -> str:
         parts = [
             f"[{row['name']}](../models/search/{row['run']}.yaml)",
             row["note"] or row["backbone"],
+            row["seed"],
             f"{row['size']} px, {row['margin']:g}",
             row["epochs"],
             row["minutes"],
@@ -150,7 +151,17 @@ def table(rows: list[Row]) -> str:
             f"{row['milliseconds']:.1f}",
         ]
         lines.append("| " + " | ".join(map(str, parts)) + " |")
-    return head + "\n".join(lines)
+    return head + "\n".join(lines) + "\n\n" + by_decade(rows)
+
+
+def by_decade(rows: list[Row]) -> str:
+    """Mean absolute error over UTKFace's faces of each decade, for people."""
+    lines = ["| run | " + " | ".join(DECADES) + " |", "|---|" + "---:|" * len(DECADES)]
+    for row in rows:
+        known = (row["decades"].get(name) for name in DECADES)
+        parts = [row["name"], *("–" if one is None else f"{one[0]:.2f}" for one in known)]
+        lines.append("| " + " | ".join(parts) + " |")
+    return "\n".join(lines)
 
 
 def main() -> None:
