@@ -74,7 +74,7 @@ def table(compared: Mapping[str, Mapping[str, Any]]) -> str:
         texts = [cell(whole, figure) for figure in SHOWN]
         texts[1:1] = [interval_text(whole, "mae")]
         texts += [cell(decades[decade], "mae") for decade in ("0-9", "60-69")]
-        lines.append("| " + " | ".join([name, *texts, *against_cells(one["against_first"])]) + " |")
+        lines.append("| " + " | ".join([name, *texts, *against_cells(one["against_first"], "mae")]) + " |")
     return "\n".join(lines)
 
 

@@ -29,7 +29,7 @@ def main() -> None:
     found = predict_split(bundle, manifest, "all")
     predicted = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        write_report(reported(found, bundle.card), manifest, Path(folder))
+        write_report(reported(found, bundle.card), manifest, str(manifest.folder), Path(folder))
     done = time.perf_counter()
     print(f"{len(found.rows):,} faces: {done - start:.0f} s, of which the report {done - predicted:.0f} s")
 

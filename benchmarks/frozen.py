@@ -47,7 +47,7 @@ def measured(crops: Path, run: Path, epochs: int, changes: dict[str, Any]) -> di
         config = changed(read_config(RECIPE), data__manifest=str(crops), optim__epochs=epochs, **{**COMMON, **changes})
         train(config, run, progress=False, resume=(run / LAST).exists())
         done = export(run, run / BUNDLE, name=run.name)
-        write_report(reported(done.predictions, done.card), done.manifest, run / REPORT)
+        write_report(reported(done.predictions, done.card), done.manifest, str(done.manifest.folder), run / REPORT)
     figures: dict[str, float] = json.loads((run / REPORT / "figures.json").read_text())["all"]
     return figures
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agelens.errors import OutputError
-from agelens.files import atomic_path, check_file, write_text
+from agelens.files import atomic_path, check_file, staged_folder, write_text
 
 
 @pytest.fixture
@@ -93,3 +93,25 @@ def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
     check_file(path)
     write_text(path, "new")
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_staged_folder_comes_whole_and_makes_room_for_itself_only(tmp_path: Path) -> None:
+    (tmp_path / "pages" / "old").mkdir(parents=True)
+    (tmp_path / "mine.txt").write_text("kept")
+    with staged_folder(tmp_path) as stage:
+        (stage / "pages").mkdir()
+        (stage / "pages" / "new").touch()
+        (stage / "report").touch()
+        assert not (tmp_path / "report").exists()
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")} == {
+        "mine.txt", "pages", "pages/new", "report",
+    }  # fmt: skip
+
+
+def test_a_staged_folder_that_fails_leaves_all_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("old")
+    with pytest.raises(OutputError), staged_folder(tmp_path) as stage:  # noqa: PT012
+        (stage / "report").write_text("new")
+        raise OSError(28, "No space left on device")
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert (tmp_path / "report").read_text() == "old"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from agelens.errors import OutputError
 
-__all__ = ["atomic_path", "check_file", "make_folder", "real_path", "write_text"]
+__all__ = ["atomic_path", "check_file", "make_folder", "real_path", "staged_folder", "write_text"]
 
 
 @contextlib.contextmanager
@@ -33,6 +34,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def staged_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder within ``folder``, which is made; what is in it moves up one level when the block ends well.
+
+    Files and folders of the same names make room; others stay. Where the block fails, all stays as it was.
+
+    Raises:
+        OutputError: the folder cannot be written in.
+    """
+    stage = make_folder(folder) / f".agelens-{secrets.token_hex(6)}.tmp"
+    try:
+        stage.mkdir()
+        yield stage
+        for made in sorted(stage.iterdir()):
+            place = folder / made.name
+            if made.is_dir() and place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            made.replace(place)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written in: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -39,9 +39,9 @@ def test_a_difference_on_the_same_faces_is_seen_where_the_models_own_intervals_o
     good, better = _said(true + noise, true), _said(true + 0.9 * noise, true)
     found = compare({"good": answers_of(good, 0.9), "better": answers_of(better, 0.9)}, 0.9)
     assert found["good"]["against_first"] is None
-    against = found["better"]["against_first"]
+    against = found["better"]["against_first"]["mae"]
     errors = [np.abs(one.age - true) for one in (good, better)]
-    assert against["years"] == pytest.approx(errors[1].mean() - errors[0].mean())
+    assert against["difference"] == pytest.approx(errors[1].mean() - errors[0].mean())
     assert against["interval"][1] < 0
     ends = [found[name]["all"]["uncertainty"]["mae"] for name in ("good", "better")]
     assert ends[1][1] > ends[0][0]
@@ -55,7 +55,7 @@ def test_people_stay_together() -> None:
     for name, subject in (("alone", None), ("people", np.repeat(np.arange(20), 10).astype(str))):
         first, other = _said(true + 10, true, subject=subject), _said(true + 10 + shift, true, subject=subject)
         found = compare({"a": answers_of(first, 0.9), "b": answers_of(other, 0.9)}, 0.9)
-        low, high = found["b"]["against_first"]["interval"]
+        low, high = found["b"]["against_first"]["mae"]["interval"]
         alone[name] = high - low
     assert alone["people"] > 2 * alone["alone"]
 
@@ -67,13 +67,30 @@ def test_answers_to_other_faces_are_refused() -> None:
             compare(answers, 0.9)
 
 
-def test_bands_alone_have_no_difference_in_years() -> None:
-    banded = _said([25.0], np.array([np.nan]), age_low=20.0, age_high=29.0)
-    assert compare({"a": answers_of(banded, 0.9), "b": answers_of(banded, 0.9)}, 0.9)["b"]["against_first"] is None
-    again = _said([45.0], np.array([np.nan]), age_low=20.0, age_high=29.0)
-    found = compare({"a": answers_of(banded, 0.9), "b": answers_of(again, 0.9)}, 0.9)
-    assert [found[name]["all"]["band_accuracy"] for name in "ab"] == [1, 0]
-    assert found["b"]["against_first"] is None
+def test_bands_alone_are_compared_by_the_share_within_them() -> None:
+    unknown = np.full(4, np.nan)
+    first = _said([25.0, 25, 25, 45], unknown, age_low=20.0, age_high=29.0)
+    other = _said([25.0, 45, 45, 45], unknown, age_low=20.0, age_high=29.0)
+    found = compare({"a": answers_of(first, 0.9), "b": answers_of(other, 0.9)}, 0.9)
+    assert [found[name]["all"]["band_accuracy"] for name in "ab"] == [0.75, 0.25]
+    assert list(found["b"]["against_first"]) == ["band_accuracy"]
+    against = found["b"]["against_first"]["band_accuracy"]
+    assert against["difference"] == -0.5
+    assert against["interval"] == pytest.approx([-1, 0])
+    page = draw_comparison({"crops": found}, {})
+    assert "against a, points" in page
+    assert "-50.00" in page
+    assert "Share within the band beside" in page
+
+
+def test_one_persons_faces_have_no_interval() -> None:
+    true = np.full(40, 30.0)
+    models = {name: answers_of(_said(true + off, true, subject="one"), 0.9) for name, off in (("a", 1), ("b", 2))}
+    found = compare(models, 0.9)
+    assert found["b"]["against_first"]["mae"] == {"difference": pytest.approx(1, abs=0.01), "interval": None}
+    assert found["b"]["all"]["uncertainty"] == {}
+    assert found["b"]["decades"]["30-39"]["few"]
+    assert 'class="best">2' not in draw_comparison({"crops": found}, {})
 
 
 def test_the_command_compares_bundles_on_manifests(
@@ -88,7 +105,8 @@ def test_the_command_compares_bundles_on_manifests(
     again = run("evaluate", bundle_path, copy, genderless_bundle, manifest.folder, bands.folder, "--json").json
     found = again[str(manifest.folder)]
     assert list(found) == [str(bundle_path), str(copy), str(genderless_bundle)]
-    assert found[str(copy)]["against_first"] == {"years": 0, "interval": [0, 0]}
+    alike = {"difference": 0, "interval": [0, 0]}
+    assert found[str(copy)]["against_first"] == {"mae": alike, "gender_accuracy": alike}
     assert found[str(copy)]["all"] == found[str(bundle_path)]["all"]
     assert again == json.loads(out.read_text())
 

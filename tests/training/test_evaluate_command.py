@@ -175,10 +175,11 @@ def test_a_bundle_without_the_level_is_refused_before_the_work(make_bundle: Call
 
 @pytest.mark.parametrize("option", ["--out", "--report"])
 def test_a_place_that_cannot_be_written_is_told_before_the_work(
-    option: str, bundle_path: Path, tmp_path: Path, run: Run
+    option: str, bundle_path: Path, manifest: Manifest, tmp_path: Path, run: Run
 ) -> None:
     (tmp_path / "file").touch()
-    assert str(tmp_path / "file") in run("evaluate", bundle_path, "nowhere", option, tmp_path / "file/below").complaint
+    target = tmp_path / "file/below"
+    assert str(tmp_path / "file") in run("evaluate", bundle_path, manifest.folder, option, target).complaint
 
 
 @pytest.mark.parametrize("target", ["manifest.parquet", "crops.pack", "model.onnx"])
@@ -201,3 +202,26 @@ def test_a_report_names_a_data_set_that_is_given_from_within(
     monkeypatch.chdir(manifest.folder)
     assert run("evaluate", bundle_path, "manifest.parquet", "--report", tmp_path / "pages").status == 0
     assert f"tiny on {manifest.folder.name}</h1>" in (tmp_path / "pages" / "report.html").read_text()
+
+
+def test_the_order_of_model_and_data_set_does_not_matter(bundle_path: Path, manifest: Manifest, run: Run) -> None:
+    forth, back = (
+        run("evaluate", *pair, "--json").json
+        for pair in ((bundle_path, manifest.folder), (manifest.folder, bundle_path))
+    )
+    assert forth == back
+
+
+def test_a_report_that_cannot_be_made_leaves_no_folder(
+    bundle_path: Path, manifest: Manifest, tmp_path: Path, run: Run
+) -> None:
+    assert run("evaluate", bundle_path, manifest.folder, "--split", "none", "--report", tmp_path / "new").status == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_table_and_the_reports_table_are_alike(
+    bundle_path: Path, manifest: Manifest, tmp_path: Path, run: Run
+) -> None:
+    report, table = tmp_path / "report", tmp_path / "figures.csv"
+    assert run("evaluate", bundle_path, manifest.folder, "--report", report, "--out", table).status == 0
+    assert table.read_text() == (report / "figures.csv").read_text()

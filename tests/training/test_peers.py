@@ -111,7 +111,7 @@ def test_bands_are_judged_by_the_age_alone(tmp_path: Path) -> None:
         ({"path": "1", "predicted_age": 30, "age_probs": [1.0]}, "age_probs must be 101"),
         ({"path": "1", "predicted_age": 30, "age_probs": [0.5] * 101}, "age_probs must be 101"),
         ({"path": "2", "predicted_age": 30}, "answers for none of 1"),
-        ({"path": "1", "predicted_age": None}, "answers for none of 1"),
+        ({"path": "1", "predicted_age": None}, "null for all faces that it names, 1 of 1"),
         ("x" * 70_000, "longer than 65,536"),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_peer_stands_beside_bundles_on_the_faces_that_it_answered(
     assert [one["all"]["faces"] for one in found.values()] == [len(rows) - 1] * 2
     assert [one["unanswered"] for one in found.values()] == [0, 1]
     assert found[str(theirs)]["all"]["mae"] == 0
-    assert found[str(theirs)]["against_first"]["years"] == -found[str(bundle_path)]["all"]["mae"]
+    assert found[str(theirs)]["against_first"]["mae"]["difference"] == -found[str(bundle_path)]["all"]["mae"]
     told = run("evaluate", bundle_path, theirs, manifest.folder)
     assert f"{theirs} said nothing of 1 faces" in told.err
 

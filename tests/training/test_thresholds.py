@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 from PIL import Image
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 
 from agelens import ages
 from agelens.data.manifest import Manifest
@@ -43,6 +43,7 @@ def _predictions(true: Floats, estimated: Floats, **columns: Any) -> Predictions
             "race": None,
             "dataset": "one",
             "score": MISSING,
+            "subject": None,
             **columns,
         }
     )
@@ -82,7 +83,7 @@ def test_the_challenge_age_lies_right_above_the_minor_that_must_not_pass(
 @pytest.mark.parametrize(("minors", "share", "needed"), [(98, 0.01, 99), (8, 0.1, 9), (1, 0.05, 19)])
 def test_too_few_minors_are_told_with_the_number_that_is_needed(minors: int, share: float, needed: int) -> None:
     true = np.append(np.full(minors, 15.0), 30.0)
-    with pytest.raises(DataError, match=rf"{minors} faces below 18: too few .* at least {needed} are needed"):
+    with pytest.raises(DataError, match=rf"{minors} people below 18: too few .* at least {needed} are needed"):
         choose_threshold(sides(_predictions(true, true), 18), share)
 
 
@@ -175,7 +176,7 @@ def test_the_command_shows_writes_and_draws(bundle_path: Path, manifest: Manifes
         (["--age", "0"], "--age"),
         (["--max-false-pass", "1"], "--max-false-pass"),
         (["--youngest", "20"], "--youngest 20 is not below --age 18"),
-        (["--max-false-pass", "0.0001"], "at least 9999 are needed"),
+        (["--max-false-pass", "0.0001"], "at least 9,999 are needed"),
         (["--age", "100"], "40 faces, of whom none is known to be 100 and over"),
     ],
 )
@@ -202,3 +203,26 @@ def test_a_card_tells_the_legal_ages_that_can_be_told() -> None:
     rows = pd.concat([exact.rows, bands.rows], ignore_index=True)
     mixed = Predictions(rows, np.tile(exact.age_probs, (2, 1)), np.zeros((8000, 0)), ())
     assert thresholds(mixed, 0.01) == found
+
+
+def test_a_persons_faces_count_as_one() -> None:
+    """Ten faces each give the same challenge age, intervals and folds as one each."""
+    once = _crowd(3, 600)
+    people = [f"{number:04d}" for number in range(len(once.rows))]
+    alone = sides(once, 18)
+    rows = pd.concat([once.rows.assign(subject=people)] * 10, ignore_index=True)
+    tenfold = sides(Predictions(rows, np.tile(once.age_probs, (10, 1)), np.zeros((len(rows), 0)), ()), 18)
+    challenge = choose_threshold(alone, 0.05)
+    assert choose_threshold(tenfold, 0.05) == challenge
+    for name, one in rates(alone, challenge).items():
+        assert rates(tenfold, challenge)[name]["interval"] == pytest.approx(one["interval"])
+    assert crossfitted_rates(tenfold, 0.05) == pytest.approx(crossfitted_rates(alone, 0.05))
+    with pytest.raises(DataError, match="people below 18: too few"):
+        choose_threshold(tenfold, 0.001)
+
+
+def test_intervals_of_whole_numbers_are_those_of_the_binomial_test() -> None:
+    faces = sides(_crowd(5, 300), 18)
+    for side, wrong in (("false_pass", faces.age[faces.minor] >= 20), ("false_fail", faces.age[~faces.minor] < 20)):
+        ends = binomtest(int(wrong.sum()), len(wrong)).proportion_ci(0.95, method="exact")
+        assert rates(faces, 20)[side]["interval"] == pytest.approx([ends.low, ends.high])

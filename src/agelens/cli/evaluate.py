@@ -90,13 +90,17 @@ def evaluate(
         own = [model_file(path) for path in models]
         check_not_input(out, [*own, *(one for path in manifests for one in input_files(path, tables[str(path)]))])
     places = [Place(name, table, split) for name, table in tables.items()]
+    for place in places:
+        place.manifest.split(split)
+    if report is not None:
+        make_folder(report)
     peers = {place.name: _read_peers(models, place) for place in places}  # first: a wrong file is told at once
     said = {}
     for place in places:
         known = _ask_bundles(bundles, place, named=len(models) > 1) | peers[place.name]
         said[place.name] = {str(path): known[str(path)] for path in models if str(path) in known}
     if len(inputs) == 2:
-        _tell_one(inputs, said, tables, per_image, json_lines, out, report)
+        _tell_one(said, tables, per_image, json_lines, out, report)
     else:
         _tell_all(said, tables, json_lines, out, report)
 
@@ -110,10 +114,10 @@ class Place(NamedTuple):
 
 
 def _told_apart(inputs: list[Path]) -> tuple[list[Path], list[Path]]:
-    if len(inputs) == 2:
-        return inputs[:1], inputs[1:]
     models = [one for one in inputs if str(one) in BUILTIN or one.suffix.lower() in (".onnx", PEER)]
     manifests = [one for one in inputs if one not in models]
+    if len(inputs) == 2 and len(models) != 1:  # a bundle of any name
+        return inputs[:1], inputs[1:]
     if not models or not manifests:
         missing = "manifest" if models else "model (.onnx, .jsonl, or a name)"
         raise ConfigError(f"no {missing} among {', '.join(map(str, inputs))}; wanted one and more of both")
@@ -123,12 +127,8 @@ def _told_apart(inputs: list[Path]) -> tuple[list[Path], list[Path]]:
 def _check_targets(out: Path | None, report: Path | None) -> None:
     if out is not None:
         check_file(out)
-    if report is not None:
-        if out is not None and real_path(out).is_relative_to(real_path(report)):
-            raise ConfigError(
-                f"--out {out} lies in the folder of --report, whose files it could replace; choose another"
-            )
-        make_folder(report)
+    if out is not None and report is not None and real_path(out).is_relative_to(real_path(report)):
+        raise ConfigError(f"--out {out} lies in the folder of --report, whose files it could replace; choose another")
 
 
 def _opened(path: Path) -> Bundle:
@@ -167,7 +167,6 @@ def _ask_bundles(bundles: Mapping[str, Bundle], place: Place, *, named: bool) ->
 
 
 def _tell_one(
-    inputs: list[Path],
     said: Mapping[str, Mapping[str, Reported]],
     tables: Mapping[str, Manifest],
     per_image: bool,
@@ -175,8 +174,8 @@ def _tell_one(
     out: Path | None,
     report: Path | None,
 ) -> None:
-    model, place = map(str, inputs)
-    one = said[place][model]
+    ((place, models),) = said.items()
+    (one,) = models.values()
     measured = figures(one.answers, LEVEL, crossings=True)
     if per_image:
         _show_faces(per_image_table(one.answers), json_lines)
@@ -184,9 +183,9 @@ def _tell_one(
         print_json(measured)
     else:
         show_figures(measured)
-    _write(measured, {place: {model: measured}}, out)
+    _write(measured, {place: {one.name: measured}}, out)
     if report is not None:
-        write_report(one, tables[place], report, measured=measured)
+        write_report(one, tables[place], place, report, measured=measured)
         note(f"wrote {report}")
 
 

@@ -14,6 +14,7 @@ from agelens.evaluate.figure_texts import (
     interval_text,
     known_figures,
     main_figure,
+    unit_of,
 )
 from agelens.evaluate.groups import CROSSED, FEW
 
@@ -39,7 +40,7 @@ def show_figures(measured: dict[str, Any]) -> None:
                 if figure == main_figure(measured["all"]):
                     print_line(f"by {kind}: {gap_text(figure, one)}")
     if any(group["few"] for _, group in groups):
-        print_line(f"{FEW_MARK} fewer than {FEW} faces")
+        print_line(f"{FEW_MARK} fewer than {FEW} people")
     if measured["unanswered"]:
         note(f"{measured['unanswered']} faces without an answer are left out")
 
@@ -60,11 +61,12 @@ def show_comparison(place: str, compared: dict[str, Any]) -> None:
     """Figures of several models on one manifest as a table on stdout, a line each."""
     first = next(iter(compared))
     known = [name for name in HEADINGS if any(name in known_figures(one["all"]) for one in compared.values())]
-    told = any(one["against_first"] for one in compared.values())
+    figure = main_figure(compared[first]["all"])
+    told = any(figure in (one["against_first"] or {}) for one in compared.values())
     columns = {"model": "left", **_columns(known)}
-    columns |= {f"against {first}": "right", "95% ": "right"} if told else {}
+    columns |= {f"against {first}, {unit_of(figure)[1]}": "right", "95% ": "right"} if told else {}
     rows = [
-        [name, *_cells(one["all"], known), *(against_cells(one["against_first"]) if told else [])]
+        [name, *_cells(one["all"], known), *(against_cells(one["against_first"], figure) if told else [])]
         for name, one in compared.items()
     ]
     print_line(f"{place}:")

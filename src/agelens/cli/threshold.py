@@ -28,7 +28,7 @@ def threshold(
     /,
     *,
     age: Annotated[int, Parameter(validator=Number(gte=1, lte=100))] = 18,
-    max_false_pass: Annotated[float, Parameter(validator=Number(gt=0, lt=1))] = 0.01,
+    max_false_pass: Annotated[float, Parameter(validator=Number(gte=0.0001, lt=1))] = 0.01,
     youngest: Annotated[float, Parameter(validator=Number(gte=0, lte=99))] = 0,
     split: str = "val",
     json_lines: Annotated[bool, Parameter("--json", negative="")] = False,
@@ -54,7 +54,7 @@ def threshold(
     age
         The legal age in years.
     max_false_pass
-        Share of those below it that may pass.
+        Share of those below it that may pass, 0.0001 or more.
     youngest
         Leave out faces below this age, as small children, whom every model tells from adults: without them the
         challenge age is that of the hard cases.

@@ -111,7 +111,9 @@ def _finish(run: Path) -> None:
     bundle = run / BUNDLE
     with progress_bar("exporting and measuring") as advance:
         exported = export(run, bundle, name=run.resolve().name, progress=advance)
-    write_report(reported(exported.predictions, exported.card), exported.manifest, run / REPORT)
+    write_report(
+        reported(exported.predictions, exported.card), exported.manifest, str(exported.manifest.folder), run / REPORT
+    )
     show_figures(exported.card.figures["val"])
     note(f"wrote {bundle} ({bundle.stat().st_size / 1e6:.1f} MB) and {run / REPORT}")
 

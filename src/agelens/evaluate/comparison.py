@@ -1,4 +1,4 @@
-"""Several models on the same faces: whose errors are smaller, and whether other faces would say the same."""
+"""Several models on the same faces: which is nearer, and whether other faces would say the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from agelens.errors import DataError
 from agelens.evaluate.answers import Answers
 from agelens.evaluate.bootstrap import mean_interval
-from agelens.evaluate.figures import figures, subject_numbers
+from agelens.evaluate.figures import COMPARED, Share, figures, per_face
+from agelens.evaluate.people import people_count, subject_numbers
 
 __all__ = ["compare"]
 
@@ -24,10 +25,10 @@ def compare(said: Mapping[str, Answers], level: float) -> dict[str, dict[str, An
 
     Returns:
         For each name what ``figures`` gives, JSON-ready; there ``unanswered`` counts the faces that this model said
-        nothing of, and all figures are of those that have an answer of every model. Beside it ``against_first``:
-        ``years`` by which its mean absolute error is larger than the first one's, with ``interval``, 95 %, of pairs:
-        the two errors on a face, or a person's faces, stay together. It is None for the first, and where no face has an
-        exact age.
+        nothing of, and all figures are of those that have an answer of every model. Beside it ``against_first``, None
+        for the first: by figure, of "mae", "gender_accuracy" and "band_accuracy" those that both can tell, the
+        ``difference`` from the first one's, and its ``interval``, 95 %, of pairs: the two answers to a face, or a
+        person's faces, stay together. That is None where all faces are one person's.
 
     Raises:
         DataError: no face has an answer of every model.
@@ -44,19 +45,26 @@ def compare(said: Mapping[str, Answers], level: float) -> dict[str, dict[str, An
         name: {
             **figures(one, level, crossings=True),
             "unanswered": int((~said[name].known).sum()),
-            "against_first": None if one is first else _difference(one, first),
+            "against_first": None if one is first else _differences(one, first),
         }
         for name, one in parts.items()
     }
 
 
-def _difference(found: Answers, first: Answers) -> dict[str, Any] | None:
-    exact = ~np.isnan(first.true)
-    if not exact.any():
-        return None
-    ours, theirs = (np.abs(one.age - first.true)[exact] for one in (found, first))
-    people = subject_numbers(first.rows[exact])
+def _differences(found: Answers, first: Answers) -> dict[str, Any]:
+    ours, theirs = per_face(found), per_face(first)
+    return {name: _difference(ours[name], theirs[name]) for name in COMPARED if _told_by_both(ours[name], theirs[name])}
+
+
+def _told_by_both(ours: Share, theirs: Share) -> bool:
+    """A model tells a figure of all faces that it answered, or of none."""
+    return 0 < len(ours.values) == len(theirs.values)
+
+
+def _difference(ours: Share, theirs: Share) -> dict[str, Any]:
+    apart = ours.values - theirs.values
+    alone = people_count(ours.rows) < 2
     return {
-        "years": float((ours - theirs).mean()),
-        "interval": list(mean_interval(ours - theirs, subjects=people)),
+        "difference": float(apart.mean()),
+        "interval": None if alone else list(mean_interval(apart, subjects=subject_numbers(ours.rows))),
     }

@@ -13,6 +13,7 @@ from agelens.evaluate.figure_texts import (
     interval_text,
     known_figures,
     main_figure,
+    unit_of,
 )
 from agelens.evaluate.groups import CROSSED, FEW
 from agelens.evaluate.html import embedded, render
@@ -54,12 +55,13 @@ def _corner(models: Models, name: str) -> Mapping[str, Any]:
 def _place(manifest: str, models: Models, reports: Mapping[tuple[str, str], str]) -> Mapping[str, Any]:
     first = next(iter(models.values()))
     known = [name for name in HEADINGS if any(name in known_figures(one["all"]) for one in models.values())]
-    told = [name for name, one in models.items() if one["against_first"]]
-    against = [f"against {next(iter(models))}", "95%"] if told else []
+    figure = main_figure(first["all"])
+    told = any(figure in (one["against_first"] or {}) for one in models.values())
+    against = [f"against {next(iter(models))}, {unit_of(figure)[1]}", "95%"] if told else []
     rows = []
     for name, one in models.items():
         cells = [cell(one["all"], figure) for figure in known]
-        cells += against_cells(one["against_first"]) if told else []
+        cells += against_cells(one["against_first"], figure) if told else []
         rows.append({"name": name, "cells": cells, "report": reports.get((manifest, name))})
     return {
         "name": manifest,
@@ -67,9 +69,9 @@ def _place(manifest: str, models: Models, reports: Mapping[tuple[str, str], str]
         "unanswered": {name: one["unanswered"] for name, one in models.items() if one["unanswered"]},
         "headings": [*(HEADINGS[name] for name in known), *against],
         "rows": rows,
-        "figure": HEADINGS[main_figure(first["all"])],
-        "kinds": _kinds(models, main_figure(first["all"])),
-        "plots": embedded(_plots(models)),
+        "figure": HEADINGS[figure],
+        "kinds": _kinds(models, figure),
+        "plots": embedded(_plots(models, figure)),
     }
 
 
@@ -84,7 +86,7 @@ def _kinds(models: Models, figure: str) -> list[Mapping[str, Any]]:
                 name: (one["decades"] if kind == "decade" else one["groups"][kind])[group]
                 for name, one in models.items()
             }
-            best = _best(of_models, figure)
+            best = set() if groups[group]["few"] else _best(of_models, figure)
             rows.append(
                 {
                     "name": group,
@@ -103,25 +105,26 @@ def _kinds(models: Models, figure: str) -> list[Mapping[str, Any]]:
 
 
 def _best(figures: Models, figure: str) -> set[str]:
-    """The names of the models with the best figure; none where they are all alike."""
+    """The names of the models with the best figure, as it is written; none where they are all alike."""
     known = {name: one[figure] for name, one in figures.items() if one[figure] is not None}
-    if len(set(known.values())) < 2:
+    if len({cell(figures[name], figure) for name in known}) < 2:
         return set()
-    best = (min if figure == "mae" else max)(known.values())
-    return {name for name, value in known.items() if value == best}
+    best = (min if figure == "mae" else max)(known, key=known.__getitem__)
+    return {name for name in known if cell(figures[name], figure) == cell(figures[best], figure)}
 
 
-def _plots(models: Models) -> dict[str, bytes]:
+def _plots(models: Models, figure: str) -> dict[str, bytes]:
     first, *_ = models
-    if models[first]["all"]["mae"] is None:
-        return {}
-    plots = {
-        "Error by age, with 95 % intervals": plot_decade_lines({name: one["decades"] for name, one in models.items()}),
-        "Share of the answers that are near enough": plot_cumulative_scores(
-            {name: one["all"]["cs"] for name, one in models.items()}
-        ),
-    }
-    against = {name: one["against_first"] for name, one in models.items() if one["against_first"]}
-    if against:
-        plots["Mean error beside the first model's, with the 95 % interval of pairs"] = plot_differences(first, against)
+    plots = {}
+    if figure == "mae":
+        decades = {name: one["decades"] for name, one in models.items()}
+        scores = {name: one["all"]["cs"] for name, one in models.items()}
+        plots["Error by age, with 95 % intervals"] = plot_decade_lines(decades)
+        plots["Share of the answers that are near enough"] = plot_cumulative_scores(scores)
+    apart = {name: (one["against_first"] or {}).get(figure) for name, one in models.items()}
+    paired = {name: one for name, one in apart.items() if one and one["interval"]}
+    if paired:
+        what = "Mean error" if figure == "mae" else "Share within the band"
+        title = f"{what} beside the first model's, with the 95 % interval of pairs"
+        plots[title] = plot_differences(first, paired, unit_of(figure))
     return plots

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["HEADINGS", "against_cells", "cell", "gap_text", "interval_text", "known_figures", "main_figure"]
+__all__ = ["HEADINGS", "against_cells", "cell", "gap_text", "interval_text", "known_figures", "main_figure", "unit_of"]
 
 # The figures that tables show, in order, with their headings and formats.
 HEADINGS: Final[Mapping[str, str]] = {
@@ -54,14 +54,23 @@ def interval_text(figures: Mapping[str, Any], name: str) -> str:
 
 def gap_text(figure: str, one: Mapping[str, Any]) -> str:
     """How far the best and the worst group lie apart in a figure."""
-    scale, unit, what = (1, "years", "") if figure in YEARS else (100, "points", f" in {SHARED.get(figure, figure)}")
+    scale, unit = unit_of(figure)
+    what = f" in {SHARED[figure]}" if figure in SHARED else ""
     low, high = (scale * end for end in one["interval"])
     away = f"{scale * one['difference']:.1f} {unit}"
     return f"{one['worst']} {away} worse than {one['best']}{what} (95%: {low:.1f} to {high:.1f})"
 
 
-def against_cells(against: Mapping[str, Any] | None) -> list[str]:
-    """How far a model's mean error lies from the first one's, with the interval of that, as texts."""
-    if against is None:
+def unit_of(figure: str) -> tuple[int, str]:
+    """What differences of a figure are told in: by what to multiply them, and the unit."""
+    return (1, "years") if figure in YEARS else (100, "points")
+
+
+def against_cells(against: Mapping[str, Any] | None, figure: str) -> list[str]:
+    """How far a model's figure lies from the first one's, with the interval of that, as texts; see ``unit_of``."""
+    one = (against or {}).get(figure)
+    if one is None:
         return ["", ""]
-    return [f"{against['years']:+.2f}", "{:+.2f} to {:+.2f}".format(*against["interval"])]
+    scale, _ = unit_of(figure)
+    told, *ends = (format(scale * value, "+.2f") for value in (one["difference"], *(one["interval"] or ())))
+    return [told, " to ".join(ends)]

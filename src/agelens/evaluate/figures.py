@@ -16,9 +16,10 @@ from agelens.evaluate import metrics
 from agelens.evaluate.answers import Answers
 from agelens.evaluate.bootstrap import mean_interval
 from agelens.evaluate.groups import CROSSED, FEW, gap, group_labels, group_names
+from agelens.evaluate.people import people_count, subject_numbers
 from agelens.evaluate.thresholds import LEGAL
 
-__all__ = ["figures", "subject_numbers"]
+__all__ = ["Share", "figures", "per_face"]
 
 Values = npt.NDArray[Any]
 SHARES: Final = ("coverage", "gender_accuracy", "band_accuracy", "likeliest_band")
@@ -32,9 +33,9 @@ def figures(answers: Answers, level: float, *, crossings: bool = False) -> dict[
     whose expected age, rounded, lies within the band, and for ``likeliest_band``, that whose likeliest band of the data
     set's is the labelled one; figures that need an exact age leave it out. What cannot be told, for want of labels or
     because the model says no such thing, is None. ``groups`` has the same by the other kinds of
-    ``groups.group_labels``, with ``few`` where a group is too small to say much, and ``gaps`` how far the best and the
-    worst group of a kind lie apart; ``uncertainty`` holds 95 % intervals, see ``bootstrap.mean_interval``, by people
-    where those are known.
+    ``groups.group_labels``, with ``few`` where a group has too few people to say much, and ``gaps`` how far the best
+    and the worst group of a kind lie apart; ``uncertainty`` holds 95 % intervals, see ``bootstrap.mean_interval``, by
+    people where those are known, and none of what is known of one alone.
 
     Args:
         answers: to at least one face. Those it says nothing of are counted, under ``unanswered``, and left out.
@@ -60,14 +61,15 @@ def figures(answers: Answers, level: float, *, crossings: bool = False) -> dict[
     }
 
 
-class _Share(NamedTuple):
+class Share(NamedTuple):
     """A figure that is the mean of something of each face, (M,), and the rows of those that it can be told of."""
 
     values: Values
     rows: pd.DataFrame
 
 
-def _means(answers: Answers) -> Mapping[str, _Share]:
+def per_face(answers: Answers) -> Mapping[str, Share]:
+    """By the names of figures that are means, of what: "mae" in years, and shares, whose values are 0 and 1."""
     exact = ~np.isnan(answers.true)
     known, banded = answers.of(exact), answers.of(~exact)
     told_apart = banded.bands.labelled >= 0
@@ -77,26 +79,12 @@ def _means(answers: Answers) -> Mapping[str, _Share]:
     gendered = pd.notna(labels) & pd.notna(told)
     covered = np.zeros(0) if known.intervals is None else _within(known.intervals, known.true)
     return {
-        "mae": _Share(np.abs(known.age - known.true), known.rows),
-        "coverage": _Share(covered, known.rows),
-        "gender_accuracy": _Share((told == labels)[gendered].astype(float), answers.rows[gendered]),
-        "band_accuracy": _Share(_in_band(banded.age, banded.rows), banded.rows),
-        "likeliest_band": _Share((placed.likeliest == placed.labelled).astype(float), banded.rows[told_apart]),
+        "mae": Share(np.abs(known.age - known.true), known.rows),
+        "coverage": Share(covered, known.rows.iloc[: len(covered)]),
+        "gender_accuracy": Share((told == labels)[gendered].astype(float), answers.rows[gendered]),
+        "band_accuracy": Share(_in_band(banded.age, banded.rows), banded.rows),
+        "likeliest_band": Share((placed.likeliest == placed.labelled).astype(float), banded.rows[told_apart]),
     }
-
-
-def subject_numbers(rows: pd.DataFrame) -> Values | None:
-    """A number for each person of a manifest's rows, who is one within a data set; None where each face is another's.
-
-    Faces of nobody known are each another's.
-    """
-    named = rows["subject"].notna() & (rows["subject"] != "")
-    codes = rows[named].groupby(["dataset", "subject"], dropna=False).ngroup().to_numpy()
-    if len(np.unique(codes)) == len(codes):
-        return None
-    numbers = len(rows) + np.arange(len(rows))
-    numbers[named.to_numpy()] = codes
-    return numbers
 
 
 def _groups(answers: Answers, labels: Values) -> dict[str, Any]:
@@ -104,7 +92,7 @@ def _groups(answers: Answers, labels: Values) -> dict[str, Any]:
 
 
 def _gaps(answers: Answers, labels: Values) -> dict[str, Any]:
-    by_group = {name: _means(answers.of(labels == name)) for name in group_names(labels)}
+    by_group = {name: per_face(answers.of(labels == name)) for name in group_names(labels)}
     found = {}
     for figure in COMPARED:
         values = {name: means[figure].values for name, means in by_group.items()}
@@ -116,12 +104,12 @@ def _gaps(answers: Answers, labels: Values) -> dict[str, Any]:
 
 
 def _group_figures(answers: Answers) -> dict[str, Any]:
-    means = _means(answers)
+    means = per_face(answers)
     exact = ~np.isnan(answers.true)
     widths = None if answers.intervals is None else np.diff(answers.intervals, axis=1)
     return {
         "faces": len(answers.rows),
-        "few": len(answers.rows) < FEW,
+        "few": people_count(answers.rows) < FEW,
         **_age_figures(answers.age[exact], answers.true[exact]),
         **{name: float(means[name].values.mean()) if len(means[name].values) else None for name in SHARES},
         "interval_width": None if widths is None else float(widths.mean()),
@@ -132,7 +120,7 @@ def _group_figures(answers: Answers) -> dict[str, Any]:
         "uncertainty": {
             name: list(mean_interval(one.values, subjects=subject_numbers(one.rows)))
             for name, one in means.items()
-            if len(one.values)
+            if people_count(one.rows) > 1
         },
     }
 

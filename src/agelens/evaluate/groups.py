@@ -20,7 +20,7 @@ Labels = npt.NDArray[np.object_]
 KINDS: Final = ("gender", "race", "dataset")  # by their columns
 THIRDS: Final = ("lowest scores", "middle scores", "highest scores")
 CROSSED: Final = " × "
-FEW: Final = 30  # faces, below which a group's figures say little
+FEW: Final = 30  # people, below which a group's figures say little
 
 
 def group_labels(rows: pd.DataFrame) -> dict[str, Labels]:
@@ -53,7 +53,7 @@ def gap(
     *,
     greater_is_better: bool = False,
 ) -> dict[str, Any] | None:
-    """The groups with the best and the worst mean, of those with ``FEW`` faces and more, JSON-ready.
+    """The groups with the best and the worst mean, of those with ``FEW`` people and more, JSON-ready.
 
     Args:
         values: one for each face, as its absolute error in years, or whether it was told right, by group.
@@ -65,18 +65,23 @@ def gap(
         groups; as they were picked for it, that of two groups picked anew would be smaller. None where fewer than two
         count.
     """
-    sign = -1 if greater_is_better else 1
-    means = {name: sign * float(one.mean()) for name, one in values.items() if len(one) >= FEW}
+    sign, people = -1 if greater_is_better else 1, people or {}
+    counts = {name: _count(one, people.get(name)) for name, one in values.items()}
+    means = {name: sign * float(one.mean()) for name, one in values.items() if counts[name] >= FEW}
     if len(means) < 2:
         return None
     best, worst = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-    whom = ((people or {}).get(worst), (people or {}).get(best))
+    whom = (people.get(worst), people.get(best))
     return {
         "best": best,
         "worst": worst,
         "difference": means[worst] - means[best],
         "interval": list(difference_interval(sign * values[worst], sign * values[best], subjects=whom)),
     }
+
+
+def _count(values: npt.NDArray[Any], people: npt.NDArray[Any] | None) -> int:
+    return len(values if people is None else np.unique(people))
 
 
 def _words(column: pd.Series[Any]) -> Labels:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from agelens.evaluate.figure_texts import HEADINGS, cell, gap_text, known_figures
+from agelens.evaluate.figure_texts import HEADINGS, cell, gap_text, interval_text, known_figures
+from agelens.evaluate.figures import COMPARED
 from agelens.evaluate.groups import CROSSED, FEW
 from agelens.evaluate.html import embedded, render
 from agelens.evaluate.plots import plot_ages, plot_calibration, plot_cumulative_scores, plot_decades
@@ -33,7 +34,7 @@ def draw_page(measured: Mapping[str, Any], model: Reported, manifest: str, pictu
         terms=model.terms,
         manifest=manifest,
         few=FEW,
-        headings=["faces", *(HEADINGS[name] for name in known)],
+        headings=_headings(known),
         kinds=[_kind(kind, groups, known, measured["gaps"].get(kind, {})) for kind, groups in kinds.items()],
         whole=measured["all"],
         unanswered=measured["unanswered"],
@@ -46,12 +47,23 @@ def draw_page(measured: Mapping[str, Any], model: Reported, manifest: str, pictu
 def _kind(
     kind: str, groups: Mapping[str, Any], known: list[str], gaps: Mapping[str, Mapping[str, Any]]
 ) -> Mapping[str, Any]:
-    rows = [
-        {"name": name, "few": one["few"], "cells": [f"{one['faces']:,}", *(cell(one, figure) for figure in known)]}
-        for name, one in groups.items()
-    ]
+    rows = [{"name": name, "few": one["few"], "cells": _cells(one, known)} for name, one in groups.items()]
     told = [gap_text(figure, one) for figure, one in gaps.items()]
     return {"name": kind, "rows": rows, "gaps": told, "folded": CROSSED in kind}
+
+
+def _headings(known: list[str]) -> list[str]:
+    found = ["faces"]
+    for name in known:
+        found += [HEADINGS[name], "95 %"] if name in COMPARED else [HEADINGS[name]]
+    return found
+
+
+def _cells(group: Mapping[str, Any], known: list[str]) -> list[str]:
+    found = [f"{group['faces']:,}"]
+    for name in known:
+        found += [cell(group, name), interval_text(group, name)] if name in COMPARED else [cell(group, name)]
+    return found
 
 
 def _plots(measured: Mapping[str, Any], model: Reported) -> dict[str, bytes]:

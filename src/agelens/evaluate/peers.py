@@ -49,7 +49,7 @@ def read_peer(path: Path, rows: pd.DataFrame, every: pd.DataFrame | None = None)
     Raises:
         DataError: the file is missing or no JSON lines, an entry is not what it must be, or a picture is named twice or
             its name is not clear.
-        NoAnswersError: no picture is one of the rows.
+        NoAnswersError: no picture is one of the rows, or all answers are null.
     """
     places = _places(rows, rows if every is None else every)
     lines: list[Line | None] = [None] * len(rows)
@@ -65,7 +65,10 @@ def read_peer(path: Path, rows: pd.DataFrame, every: pd.DataFrame | None = None)
             lines[place] = _checked(line)
         except ValueError as error:
             raise DataError(f"{path}, line {number}: {error}") from error
-    if not any(line is not None and line["age"] is not None for line in lines):
+    found = sum(line is not None for line in lines)
+    if found and all(line is None or line["age"] is None for line in lines):
+        raise NoAnswersError(f"{path}: predicted_age is null for all faces that it names, {found} of {len(rows)}")
+    if not found:
         example = rows["source_path"].iloc[0]
         raise NoAnswersError(f"{path}: answers for none of {len(rows)} faces; wanted paths as {example!r}")
     return _answers(path, rows, lines)

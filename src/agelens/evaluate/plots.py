@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from agelens import ages
 from agelens.data.decades import decade_of
@@ -57,7 +57,7 @@ def plot_decades(decades: dict[str, dict[str, Any]]) -> bytes:
     known = {name: one for name, one in decades.items() if one["mae"] is not None}
     places = np.arange(len(known))
     errors = np.array([one["mae"] for one in known.values()])
-    ends = np.array([one["uncertainty"]["mae"] for one in known.values()]).reshape(-1, 2)
+    ends = _ends(known.values())
     with light_figure(WIDTH, HEIGHT) as figure:
         axes = figure.add_subplot()
         axes.bar(places, errors, color=COLOURS[0], width=0.7, label="mean absolute error")
@@ -95,7 +95,7 @@ def plot_decade_lines(models: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> 
         for place, (model, decades) in enumerate(models.items()):
             known = [decades[name] for name in names]
             errors = np.array([one["mae"] for one in known])
-            ends = np.array([one["uncertainty"]["mae"] for one in known]).reshape(-1, 2)
+            ends = _ends(known)
             across = np.arange(len(names)) + (place - (len(models) - 1) / 2) * 0.12
             bars = np.abs(ends - errors[:, None]).T
             axes.errorbar(across, errors, yerr=bars, label=_label(model), **_stroke(place), markersize=4, elinewidth=1)
@@ -107,21 +107,23 @@ def plot_decade_lines(models: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> 
         return png_bytes(figure)
 
 
-def plot_differences(first: str, differences: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """By how much the mean error of each model is above the first one's, with its 95 % interval."""
+def plot_differences(first: str, differences: Mapping[str, Mapping[str, Any]], unit: tuple[int, str]) -> bytes:
+    """By how much a figure of each model is above the first one's, with its 95 % interval, see ``unit_of``."""
+    scale, called = unit
     height = max(1.6, 0.8 + 0.45 * len(differences))
     with light_figure(WIDTH, height) as figure:
         axes = figure.add_subplot()
         places = np.arange(len(differences))[::-1]
         for place, (name, one) in zip(places, differences.items(), strict=True):
-            low, high = one["interval"]
+            low, high = (scale * end for end in one["interval"])
             axes.text(0, place + 0.25, _label(name), transform=axes.get_yaxis_transform(), va="bottom")
             axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2)
-            axes.plot([one["years"]], [place], "o", color=COLOURS[0])
+            axes.plot([scale * one["difference"]], [place], "o", color=COLOURS[0])
         axes.axvline(0, color=QUIET, linewidth=0.8)
         axes.set_yticks([])
         axes.set_ylim(-0.5, len(differences) - 0.2)
-        axes.set_xlabel(f"years more than {_label(first)}")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.set_xlabel(f"{called} more than {_label(first)}")
         axes.grid(axis="x")
         figure.tight_layout()
         return png_bytes(figure)
@@ -147,6 +149,12 @@ def plot_calibration(levels: Mapping[float, Mapping[str, float | None]]) -> byte
         axes.legend(loc="upper left")
         figure.tight_layout()
         return png_bytes(figure)
+
+
+def _ends(groups: Iterable[Mapping[str, Any]]) -> Values:
+    """(G, 2), of each group's mean error; NaN where one person is all of it."""
+    nothing = (np.nan, np.nan)
+    return np.array([one["uncertainty"].get("mae", nothing) for one in groups], dtype=np.float64).reshape(-1, 2)
 
 
 def _height(models: Mapping[str, Any]) -> float:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from agelens.data.manifest import Manifest
+from agelens.data.manifest import MANIFEST_NAME, Manifest
 from agelens.data.overview import age_text
 from agelens.evaluate.answers import Answers
 from agelens.evaluate.face_grid import draw_faces
@@ -18,9 +18,9 @@ from agelens.evaluate.figures import figures
 from agelens.evaluate.figures_csv import figures_table
 from agelens.evaluate.page import draw_page
 from agelens.evaluate.reported import LEVEL, Reported
-from agelens.files import make_folder, real_path, write_text
+from agelens.files import real_path, staged_folder, write_text
 
-__all__ = ["PAGE", "per_image", "write_report"]
+__all__ = ["PAGE", "per_image", "short_name", "write_report"]
 
 PAGE: Final = "report.html"
 SHOWN: Final = 24
@@ -56,13 +56,16 @@ def per_image(answers: Answers) -> pd.DataFrame:
 
 
 def write_report(
-    model: Reported, manifest: Manifest, folder: Path, *, measured: Mapping[str, Any] | None = None
+    model: Reported, manifest: Manifest, place: str, folder: Path, *, measured: Mapping[str, Any] | None = None
 ) -> None:
     """Write ``report.html``, ``figures.json`` and ``.csv``, ``predictions.csv``, ``best.png`` and ``worst.png``.
+
+    They take their places together, when all are made.
 
     Args:
         model: whose answers are to faces of ``manifest``, at least one.
         manifest: whose crops are drawn.
+        place: the manifest's path, as figures name it.
         folder: where they go; made where it is missing.
         measured: its ``figures`` with crossings, where they are known already.
 
@@ -70,10 +73,16 @@ def write_report(
         DataError: a crop is missing or damaged.
         OutputError: the folder cannot be written in.
     """
-    make_folder(folder)
+    with staged_folder(folder) as stage:
+        _write_files(model, manifest, place, stage, measured)
+
+
+def _write_files(
+    model: Reported, manifest: Manifest, place: str, folder: Path, measured: Mapping[str, Any] | None
+) -> None:
     answers = model.answers.of(model.answers.known)
     measured = figures(model.answers, LEVEL, crossings=True) if measured is None else measured
-    table, place = per_image(model.answers), real_path(manifest.folder).name
+    table = per_image(model.answers)
     write_text(folder / "figures.json", json.dumps({**measured, "intervals": model.held}, indent=1) + "\n")
     write_text(folder / "figures.csv", figures_table({place: {model.name: measured}}).to_csv(index=False))
     write_text(folder / "predictions.csv", table.to_csv(index=False))
@@ -88,7 +97,13 @@ def write_report(
         heading, path = f"{title} of {len(table):,}", folder / f"{name}.png"
         draw_faces(manifest, answers.rows.iloc[chosen], captions, heading, SUBTITLE, path)
         pictures[title] = path.read_bytes()
-    write_text(folder / PAGE, draw_page(measured, model, place, pictures))
+    write_text(folder / PAGE, draw_page(measured, model, short_name(place), pictures))
+
+
+def short_name(place: str) -> str:
+    """What a manifest is called on a page: the last part of its path that tells it from others."""
+    path = real_path(Path(place))
+    return path.parent.name if path.name == MANIFEST_NAME else path.name
 
 
 def _caption(face: pd.Series[Any]) -> tuple[str, str]:

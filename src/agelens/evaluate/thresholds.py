@@ -13,11 +13,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binomtest
+from scipy.stats import beta
 
 from agelens.errors import DataError
 from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.groups import KINDS, group_labels, group_names
+from agelens.evaluate.people import people_count, subject_numbers
 
 __all__ = [
     "LEGAL",
@@ -86,7 +87,7 @@ def sides(predictions: Predictions, legal: int, *, youngest: float = 0) -> Sides
     unclear = int((~minor & ~adult).sum())
     minor &= low >= youngest
     known = minor | adult
-    below = f"{youngest:g} to {legal - 1}" if youngest else f"below {legal}"
+    below = f"{youngest:g} or over and below {legal}" if youngest else f"below {legal}"
     for name, side in ((below, minor), (f"{legal} and over", adult)):
         if not side.any():
             raise DataError(f"{len(rows)} faces, of whom none is known to be {name}; both kinds are needed")
@@ -97,7 +98,8 @@ def choose_threshold(faces: Sides, max_false_pass: float) -> float:
     """The lowest challenge age, in tenths of a year, at which a new minor passes no more often than is let through.
 
     Of n minors' estimated ages the ``⌈(n + 1)·(1 - share)⌉``-th smallest must not pass, as in split-conformal
-    prediction; the challenge age is the next tenth of a year above it.
+    prediction; the challenge age is the next tenth of a year above it. Where people have several faces, n is the number
+    of people, and the same share of all faces must not pass.
 
     Args:
         faces: as ``sides`` gives them.
@@ -110,13 +112,15 @@ def choose_threshold(faces: Sides, max_false_pass: float) -> float:
     if not 0 < max_false_pass < 1:
         raise ValueError(f"max_false_pass is {max_false_pass}; it must lie within 0…1, both excluded")
     minors = np.sort(faces.age[faces.minor])
-    rank = math.ceil((len(minors) + 1) * (1 - max_false_pass) - ROUNDING)
-    if rank > len(minors):
+    people = people_count(faces.rows[faces.minor])
+    wanted = math.ceil((people + 1) * (1 - max_false_pass) - ROUNDING)
+    if wanted > people:
         needed = math.ceil(1 / max_false_pass) - 1
         raise DataError(
-            f"{len(minors)} faces below {faces.legal}: too few to see that one in {1 / max_false_pass:.0f} passes; "
-            f"at least {needed} are needed, or a larger share"
+            f"{people:,} people below {faces.legal}: too few to see that one in {1 / max_false_pass:,.0f} passes; "
+            f"at least {needed:,} are needed, or a larger share"
         )
+    rank = math.ceil(wanted * len(minors) / people)
     above = (math.floor(minors[rank - 1] / STEP + ROUNDING) + 1) * STEP
     return round(float(above), 1)
 
@@ -125,14 +129,17 @@ def rates(faces: Sides, challenge: float) -> dict[str, Any]:
     """How often a challenge age is wrong, JSON-ready.
 
     ``false_pass`` and ``false_fail`` are None where nobody could be passed or failed falsely, else the share with
-    ``faces`` that it is of and ``interval``, its exact 95 % interval.
+    ``faces`` that it is of and ``interval``, its exact 95 % interval; where people have several faces, that of the same
+    share of as many people, as if a person's faces told no more than one of them.
 
-    Source: Clopper, Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", 1934.
+    Source: Clopper, Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", 1934;
+    for a number of people in place of faces, Korn, Graubard, "Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data", 1998, with the largest design effect that there can be.
     """
-    passed = faces.age >= challenge
+    passed, minor = faces.age >= challenge, faces.minor
     return {
-        "false_pass": _share(passed[faces.minor]),
-        "false_fail": _share(~passed[~faces.minor]),
+        "false_pass": _share(passed[minor], people_count(faces.rows[minor])),
+        "false_fail": _share(~passed[~minor], people_count(faces.rows[~minor])),
     }
 
 
@@ -148,7 +155,7 @@ def group_rates(faces: Sides, challenge: float) -> dict[str, dict[str, Any]]:
 
 
 def crossfitted_rates(faces: Sides, max_false_pass: float) -> dict[str, float] | None:
-    """Rates of faces that a challenge age was not chosen on: each tenth by what the other nine gave.
+    """Rates of faces that a challenge age was not chosen on: each tenth of the people by what the other nine gave.
 
     Returns:
         ``false_pass`` and ``false_fail``, and ``lowest`` and ``highest`` of the ten challenge ages; None where nine
@@ -221,18 +228,28 @@ def threshold_curve(faces: Sides, challenges: Values) -> npt.NDArray[np.float64]
 
 
 def _tenths(faces: Sides) -> list[Values]:
-    """Places of ten parts, each with a tenth of the minors."""
-    order = np.random.default_rng(0).permutation(len(faces.age))
-    order = np.concatenate([order[faces.minor[order]], order[~faces.minor[order]]])
-    return [order[part::FOLDS] for part in range(min(FOLDS, len(order)))]
+    """Places of ten parts, each with a tenth of the people who are minors on some face, and all faces of its people."""
+    numbers = subject_numbers(faces.rows)
+    people = np.arange(len(faces.age)) if numbers is None else np.unique(numbers, return_inverse=True)[1]
+    minors = np.unique(people[faces.minor])
+    order = np.random.default_rng(0).permutation(people.max() + 1)
+    young = np.isin(order, minors)
+    order = np.concatenate([order[young], order[~young]])
+    part = np.empty(len(order), dtype=np.intp)
+    part[order] = np.arange(len(order)) % FOLDS
+    return [places for fold in range(FOLDS) if len(places := np.flatnonzero(part[people] == fold))]
 
 
-def _share(wrong: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
+def _share(wrong: npt.NDArray[np.bool_], people: int) -> dict[str, Any] | None:
     if not len(wrong):
         return None
-    ends = binomtest(int(wrong.sum()), len(wrong)).proportion_ci(LEVEL, method="exact")
-    return {
-        "share": float(wrong.mean()),
-        "faces": len(wrong),
-        "interval": [float(ends.low), float(ends.high)],
-    }
+    share = float(wrong.mean())
+    return {"share": share, "faces": len(wrong), "interval": _exact_interval(share * people, people)}
+
+
+def _exact_interval(count: float, total: int) -> list[float]:
+    """Of a share, by Clopper and Pearson; the count need not be whole."""
+    tail = (1 - LEVEL) / 2
+    low = beta.ppf(tail, count, total - count + 1) if count > 0 else 0.0
+    high = beta.ppf(1 - tail, count + 1, total - count) if count < total else 1.0
+    return [float(low), float(high)]
