@@ -27,6 +27,7 @@ __all__ = [
     "BUILTIN",
     "CARD_KEY",
     "DEFAULT",
+    "FEATURES",
     "FORMAT",
     "Bundle",
     "Card",
@@ -41,6 +42,7 @@ ASSETS: Final = Path(__file__).parent / "assets"
 BUILTIN: Final[Mapping[str, Path]] = {name: ASSETS / f"agelens-{name}.onnx" for name in ("base", "lite", "open")}
 DEFAULT: Final = "base"
 CARD_KEY: Final = "agelens.card"
+FEATURES: Final = "features"  # the value within the network that its heads take, (N, width)
 FORMAT: Final = 1
 CHALLENGE_AGE: Final = 101  # years, above which nobody can be estimated
 BATCH: Final = 64  # pictures at once: the network needs memory in proportion

@@ -7,15 +7,19 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from typing import Final
 
 import onnx
 import torch
 from torch import nn
 
+from agelens.bundle import FEATURES
 from agelens.errors import ExportError
 from agelens.train.network import AgeNetwork
 
-__all__ = ["BundleNetwork", "to_onnx"]
+__all__ = ["BundleNetwork", "rename_value", "to_onnx"]
+
+AGE_WEIGHTS: Final = "network.age."
 
 
 class BundleNetwork(nn.Module):
@@ -64,7 +68,24 @@ def to_onnx(network: BundleNetwork, size: int) -> onnx.ModelProto:
         )
     if program is None:
         raise ExportError("torch gave no ONNX network for this backbone; train another")
-    return _without_traces(program.model_proto)
+    return _with_features(_without_traces(program.model_proto))
+
+
+def _with_features(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The network, what goes into the layer of ages under the name by which embedders look for it."""
+    takers = [node for node in model.graph.node if any(name.startswith(AGE_WEIGHTS) for name in node.input[1:])]
+    if takers:
+        rename_value(model.graph, takers[0].input[0], FEATURES)
+    return model
+
+
+def rename_value(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Call a value of the network otherwise, wherever it is made and taken."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new if name == old else name for name in names]
+    for told in graph.value_info:
+        told.name = new if told.name == old else told.name
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -23,12 +23,14 @@ from agelens.data.columns import COLUMNS
 from agelens.data.crops import read_crop
 from agelens.errors import DataError
 from agelens.faces.align import CropSpec
+from agelens.faces.embedder import EmbedderSpec
 from agelens.files import atomic_path
 
 __all__ = ["MANIFEST_NAME", "Manifest", "open_table", "read_manifest", "write_batches", "write_manifest"]
 
 MANIFEST_NAME: Final = "manifest.parquet"
 CROP_KEY: Final = b"agelens.crop"
+EMBEDDER_KEY: Final = b"agelens.embedder"
 # A table may come from anywhere; one that unpacks to more than this is not opened.
 MAX_BYTES: Final = 16 * 2**30
 
@@ -41,11 +43,13 @@ class Manifest:
         table: a DataFrame with the columns of ``COLUMNS``.
         crop: size, margin and template of the stored crops.
         folder: where the crops' paths start from.
+        embedder: which the vectors come from that are stored in place of crops, see ``vectors``; None for crops.
     """
 
     table: pd.DataFrame
     crop: CropSpec
     folder: Path
+    embedder: EmbedderSpec | None = None
 
     def split(self, name: str) -> pd.DataFrame:
         """The samples of one split ("train", "val", "test"), or all that were kept ("all"), in the manifest's order.
@@ -82,7 +86,9 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         OutputError: the file cannot be written.
     """
     table = pa.Table.from_pandas(manifest.table, schema=COLUMNS, preserve_index=False)
-    write_batches(table.to_batches(), manifest.crop, path)
+    embedder = manifest.embedder
+    metadata = {} if embedder is None else {EMBEDDER_KEY.decode(): json.dumps(asdict(embedder))}
+    write_batches(table.to_batches(), manifest.crop, path, metadata)
 
 
 def write_batches(
@@ -105,7 +111,19 @@ def read_manifest(path: Path) -> Manifest:
     faults = find_faults(table)
     if faults:
         raise DataError(f"{path}: {'; '.join(map(str, faults))}")
-    return Manifest(table.select(COLUMNS.names).cast(COLUMNS).to_pandas(), crop, path.parent)
+    frame = table.select(COLUMNS.names).cast(COLUMNS).to_pandas()
+    return Manifest(frame, crop, path.parent, _embedder(table, path))
+
+
+def _embedder(table: pa.Table, path: Path) -> EmbedderSpec | None:
+    text = (table.schema.metadata or {}).get(EMBEDDER_KEY)
+    if text is None:
+        return None
+    try:
+        raw = json.loads(text)
+        return EmbedderSpec(**{**raw, "crop": CropSpec(**raw["crop"])})
+    except (TypeError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: the embedder's entry is damaged ({error}); make it with: agelens embed") from error
 
 
 def open_table(path: Path) -> tuple[pa.Table, CropSpec, Path]:

@@ -6,6 +6,7 @@ output is one vector a face. Deng et al., "ArcFace", CVPR 2019, is the pattern t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,13 +18,36 @@ from agelens.errors import BundleError
 from agelens.faces.align import CropSpec
 from agelens.sessions import brief, open_session
 
-__all__ = ["EMBEDDER_CROP", "Embedder", "Scale"]
+__all__ = ["EMBEDDER_CROP", "Embedder", "EmbedderSpec", "Scale"]
 
 EMBEDDER_CROP: Final = CropSpec(112, 0.0, "arcface")
 BATCH: Final = 64
+MAX_WIDTH: Final = 65536
+DIGITS: Final = frozenset("0123456789abcdef")
 
 # What the network's input is: "arcface" for pixels as (x - 127.5) / 127.5, "raw" for 0…255, as SFace wants them.
 Scale = Literal["arcface", "raw"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderSpec:
+    """Which embedder vectors come from; vectors of two embedders cannot be told apart by looking at them.
+
+    Attributes:
+        name: by which it can be opened again, see ``embedders.open_embedder``; for people, and for messages.
+        fingerprint: SHA-256, in hexadecimal digits, of its file and of how it is used; equal for equal vectors.
+        width: numbers of a vector.
+        crop: how faces are cut for it.
+    """
+
+    name: str
+    fingerprint: str
+    width: int
+    crop: CropSpec
+
+    def __post_init__(self) -> None:
+        if not (0 < self.width <= MAX_WIDTH and len(self.fingerprint) == 64 and set(self.fingerprint) <= DIGITS):
+            raise ValueError(f"an embedder of width {self.width} and fingerprint {self.fingerprint[:80]!r}")
 
 
 class Embedder:
