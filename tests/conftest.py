@@ -15,7 +15,7 @@ from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from agelens.ages import NUM_BINS
-from agelens.bundle import CARD_KEY, Card, dump_card
+from agelens.bundle import CARD_KEY, FEATURES, Card, dump_card
 from agelens.faces.align import TEMPLATES, CropSpec
 from agelens.faces.detector import Detection
 
@@ -120,6 +120,48 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def feature_bundle(make_bundle: Callable[..., Path], make_network: Callable[..., onnx.ModelProto]) -> Path:
+    """A tiny bundle whose heads take the crops' numbers as they are: 768 of them, by the name of features."""
+    network = make_network()
+    for node in network.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [FEATURES if name == "flat" else name for name in names]
+    return make_bundle("features.onnx", network=network)
+
+
+def _recognition(
+    *, batch: str | int = "N", side: int = 112, kind: int = TensorProto.FLOAT, scale: float = 1.0
+) -> onnx.ModelProto:
+    """Means over a grid of 4 x 4 fields, colour by colour: 48 numbers a face."""
+    nodes = [
+        helper.make_node("AveragePool", ["faces"], ["fields"], kernel_shape=[28, 28], strides=[28, 28]),
+        helper.make_node("Mul", ["fields", "scale"], ["scaled"]),
+        helper.make_node("Reshape", ["scaled", "shape"], ["vectors"]),
+    ]
+    tables = {"shape": np.array([0, 48], np.int64), "scale": np.array(scale, np.float32)}
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("faces", kind, [batch, 3, side, side])],
+        [helper.make_tensor_value_info("vectors", kind, [batch, 48])],
+        [numpy_helper.from_array(table, name) for name, table in tables.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+@pytest.fixture
+def write_embedder(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a tiny face-recognition network, 48 numbers a face; keywords make it another."""
+
+    def write(name: str = "embedder.onnx", **changes: Any) -> Path:
+        path = tmp_path / name
+        path.write_bytes(_recognition(**changes).SerializeToString())
+        return path
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 
 from agelens.errors import BundleError
 from agelens.faces import yunet
-from agelens.faces.align import TEMPLATES, CropSpec, align, crop_whole, recrop, recrop_matrix, similarity
+from agelens.faces.align import (
+    TEMPLATES,
+    CropSpec,
+    align,
+    crop_whole,
+    realign_matrix,
+    recrop,
+    recrop_matrix,
+    similarity,
+)
 from agelens.faces.detector import Detection, FixedDetector, main_face
 from agelens.faces.yunet import YuNet
 from agelens.images import read_image
@@ -135,6 +144,30 @@ def test_align_does_not_change_the_photo_and_takes_a_read_only_one(
     image.flags.writeable = False
     align(image, make_detection(100, 100, 150).landmarks, CropSpec(32, 0.1))
     np.testing.assert_array_equal(image, make_image(200, 200))
+
+
+def test_a_crop_aligned_anew_lies_where_the_photos_would() -> None:
+    rng = np.random.default_rng(0)
+    made, wanted = CropSpec(160, 0.1), CropSpec(112, 0.0, "arcface")
+    landmarks = (TEMPLATES["face"] + rng.normal(0, 0.03, (5, 2))) * 90 + 40
+    matrix = realign_matrix(made, wanted, landmarks)
+    points = rng.uniform(0, 200, (20, 2))
+
+    def moved(points: npt.NDArray[Any], by: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.asarray(points @ by[:, :2].T + by[:, 2])
+
+    stored = moved(points, similarity(landmarks, made.points()))
+    np.testing.assert_allclose(moved(stored, matrix), moved(points, similarity(landmarks, wanted.points())), atol=1e-9)
+    assert not np.allclose(matrix, realign_matrix(made, wanted))
+    np.testing.assert_allclose(realign_matrix(made, wanted), similarity(made.points(), wanted.points()))
+
+
+def test_crops_of_one_template_are_aligned_anew_as_they_are_cut_anew() -> None:
+    made, wanted = CropSpec(160, 0.2), CropSpec(96, 0.0)
+    landmarks = TEMPLATES["face"] * 70
+    assert realign_matrix(made, wanted, landmarks).tolist() == recrop_matrix(made, wanted).tolist()
+    with pytest.raises(ValueError, match=r"margin 0\.000, but 0\.200 is wanted"):
+        realign_matrix(wanted, made)
 
 
 @pytest.mark.parametrize("wanted", [CropSpec(64, 0.1), CropSpec(48, 0.3), CropSpec(96, 0.0), CropSpec(40, -0.1)])

@@ -96,7 +96,7 @@ def test_a_missing_extra_is_an_import_error_that_names_the_install_line() -> Non
 
 
 def test_the_base_install_imports_nothing_heavy() -> None:
-    code = "import sys, agelens, agelens.cli, agelens.cli.predict; print(*sorted(sys.modules))"
+    code = "import sys, agelens, agelens.cli, agelens.cli.predict, agelens.embedders; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "onnxruntime" in loaded

@@ -1,8 +1,8 @@
 """The model file: one ONNX network with its card inside, opened with onnxruntime and numpy alone.
 
-The network takes ``crops``, (N, size, size, 3) uint8 RGB, and gives ``age_probs``, (N, 101), and, where it was taught
-gender, ``gender_probs``, (N, 2). Normalisation is part of it. The card says the rest: how crops are cut, what the
-intervals are worth, what it was trained on and how well it did.
+The network takes ``crops``, (N, size, size, 3) uint8 RGB, or ``vectors``, (N, width) float32 of an embedder, and gives
+``age_probs``, (N, 101), and, where it was taught gender, ``gender_probs``, (N, 2). Normalisation is part of it. The
+card says the rest: how crops are cut, what the intervals are worth, what it was trained on and how well it did.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ import onnxruntime
 from agelens.ages import NUM_BINS, Mass
 from agelens.errors import BundleError
 from agelens.faces.align import CropSpec
+from agelens.faces.embedder import EmbedderSpec
 from agelens.sessions import brief, open_session
 
 __all__ = [
     "BUILTIN",
     "CARD_KEY",
+    "CROPS",
     "DEFAULT",
     "FEATURES",
     "FORMAT",
+    "VECTORS",
     "Bundle",
     "Card",
     "Output",
@@ -44,6 +47,8 @@ DEFAULT: Final = "base"
 CARD_KEY: Final = "agelens.card"
 FEATURES: Final = "features"  # the value within the network that its heads take, (N, width)
 FORMAT: Final = 1
+CROPS: Final = "crops"  # the network's input
+VECTORS: Final = "vectors"  # that of one which takes an embedder's
 CHALLENGE_AGE: Final = 101  # years, above which nobody can be estimated
 BATCH: Final = 64  # pictures at once: the network needs memory in proportion
 
@@ -77,6 +82,7 @@ class Card:
         training: data, seed and recipe, free text and numbers.
         figures: what was measured, and on what.
         terms: under which it may be used.
+        embedder: which the vectors must come from that the network takes; None for one that takes crops.
     """
 
     name: str
@@ -89,10 +95,12 @@ class Card:
     training: Mapping[str, Any] = field(default_factory=dict)
     figures: Mapping[str, Any] = field(default_factory=dict)
     terms: str = ""
+    embedder: EmbedderSpec | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """The card as plain numbers, strings, lists and dictionaries."""
-        return asdict(self)
+        """The card as plain numbers, strings, lists and dictionaries; ``embedder`` only where there is one."""
+        told = asdict(self)
+        return told if self.embedder is not None else {k: v for k, v in told.items() if k != "embedder"}
 
     def interval_mass(self, level: float) -> Mass:
         """The calibrated central mass for a level, for ``ages.interval``.
@@ -140,7 +148,10 @@ def parse_card(text: str) -> Card:
         written = raw.pop("format")
         if written != FORMAT:
             raise BundleError(f"a card of format {written!r}, but this agelens reads {FORMAT}: pip install -U agelens")
-        raw["crop"] = CropSpec(**{**raw["crop"], "size": index(raw["crop"]["size"])})
+        raw["crop"] = _crop(raw["crop"])
+        if raw.get("embedder") is not None:
+            told = raw["embedder"]
+            raw["embedder"] = EmbedderSpec(**{**told, "width": index(told["width"]), "crop": _crop(told["crop"])})
         if not isinstance(raw["genders"], list):
             raise ValueError("genders must be a list of words")
         raw["genders"] = tuple(map(str, raw["genders"]))
@@ -157,6 +168,10 @@ def parse_card(text: str) -> Card:
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"{type(error).__name__}: {brief(error)}"
         raise BundleError(f"the card is damaged ({reason}); export the bundle again") from error
+
+
+def _crop(raw: Any) -> CropSpec:
+    return CropSpec(**{**raw, "size": index(raw["size"])})
 
 
 def _mass(raw: Any) -> float | tuple[float, ...]:
@@ -219,45 +234,83 @@ class Bundle:
             crops: (N, size, size, 3) uint8 RGB, cut by ``card.crop``.
 
         Raises:
-            ValueError: the crops have another shape or type.
+            ValueError: the crops have another shape or type, or the network takes vectors.
             BundleError: the network fails, or gives something that is no distribution.
         """
+        if self.card.embedder is not None:
+            raise ValueError(f"{self.card.name!r} takes vectors of embedder {self.card.embedder.name!r}, and no crops")
         size = self.card.crop.size
         if crops.ndim != 4 or crops.shape[1:] != (size, size, 3) or crops.dtype != np.uint8:
             raise ValueError(f"crops are {crops.dtype} {crops.shape}; wanted uint8 (N, {size}, {size}, 3)")
         if len(crops) == 0:
-            return Output(np.zeros((0, NUM_BINS), np.float32), np.zeros((0, len(self.card.genders)), np.float32))
+            return self._nothing()
         step = BATCH // 2 if self.card.flip else BATCH
         parts = [self._run_part(crops[start : start + step]) for start in range(0, len(crops), step)]
         return Output(*map(np.concatenate, zip(*parts, strict=True)))
 
+    def run_vectors(self, vectors: npt.NDArray[np.floating[Any]]) -> Output:
+        """Age and gender of faces whose vectors are known.
+
+        Args:
+            vectors: (N, width) of the embedder that the card names; nobody can tell another's of that width from them.
+
+        Raises:
+            ValueError: the vectors have another shape or type or are not finite, or the network takes crops.
+            BundleError: the network fails, or gives something that is no distribution.
+        """
+        embedder = self.card.embedder
+        if embedder is None:
+            raise ValueError(f"{self.card.name!r} takes crops, and no vectors")
+        if vectors.ndim != 2 or vectors.shape[1] != embedder.width or not np.issubdtype(vectors.dtype, np.floating):
+            raise ValueError(
+                f"vectors are {vectors.dtype} {vectors.shape}; {self.card.name!r} takes floats (N, {embedder.width}) "
+                f"of embedder {embedder.name!r}"
+            )
+        if not np.isfinite(vectors).all():
+            broken = int((~np.isfinite(vectors).all(axis=1)).sum())
+            raise ValueError(f"{broken} of {len(vectors)} vectors are not finite; leave those faces out")
+        if len(vectors) == 0:
+            return self._nothing()
+        step = 64 * BATCH  # they are small
+        numbers = np.ascontiguousarray(vectors, dtype=np.float32)
+        parts = [self._run_once(numbers[start : start + step], VECTORS) for start in range(0, len(numbers), step)]
+        return Output(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _nothing(self) -> Output:
+        return Output(np.zeros((0, NUM_BINS), np.float32), np.zeros((0, len(self.card.genders)), np.float32))
+
     def _run_part(self, crops: npt.NDArray[np.uint8]) -> Output:
         if not self.card.flip:
-            return self._run_once(crops)
-        both = self._run_once(np.concatenate([crops, crops[:, :, ::-1]]))  # in one go: faster than twice
+            return self._run_once(crops, CROPS)
+        both = self._run_once(np.concatenate([crops, crops[:, :, ::-1]]), CROPS)  # in one go: faster than twice
         half, faces = np.float32(0.5), len(crops)
         return Output(*((probs[:faces] + probs[faces:]) * half for probs in both))
 
-    def _run_once(self, crops: npt.NDArray[np.uint8]) -> Output:
+    def _run_once(self, faces: npt.NDArray[Any], name: str) -> Output:
         try:
-            found = self._session.run(list(_outputs(self.card)), {"crops": crops})
+            found = self._session.run(list(_outputs(self.card)), {name: faces})
         except Exception as error:  # onnxruntime's own exceptions share no public root
             raise BundleError(f"the network of {self.card.name!r} failed: {brief(error)}") from error
         for probs, columns in zip(found, _outputs(self.card).values(), strict=True):
             if (
-                probs.shape != (len(crops), columns)
+                probs.shape != (len(faces), columns)
                 or (probs < 0).any()
                 or not np.allclose(probs.sum(axis=1), 1, atol=1e-3)
             ):
                 raise BundleError(f"the network of {self.card.name!r} gave no distributions; export the bundle again")
-        return Output(*found) if len(found) > 1 else Output(found[0], np.zeros((len(crops), 0), np.float32))
+        return Output(*found) if len(found) > 1 else Output(found[0], np.zeros((len(faces), 0), np.float32))
 
 
 def _check_network(session: onnxruntime.InferenceSession, card: Card) -> None:
     size = card.crop.size
     inputs = {node.name: _kind(node) for node in session.get_inputs()}
-    if inputs != {"crops": ("tensor(uint8)", ["N", size, size, 3])}:
-        raise BundleError(f"takes {inputs}; wanted crops, uint8 (N, {size}, {size}, 3)")
+    if card.embedder is not None:
+        if inputs != {VECTORS: ("tensor(float)", ["N", card.embedder.width])}:
+            raise BundleError(f"takes {inputs}; wanted {VECTORS}, float (N, {card.embedder.width})")
+        if card.embedder.crop != card.crop:
+            raise BundleError("cuts faces otherwise than its embedder wants; export the bundle again")
+    elif inputs != {CROPS: ("tensor(uint8)", ["N", size, size, 3])}:
+        raise BundleError(f"takes {inputs}; wanted {CROPS}, uint8 (N, {size}, {size}, 3)")
     outputs = {node.name: _kind(node) for node in session.get_outputs()}
     wanted = {name: ("tensor(float)", ["N", columns]) for name, columns in _outputs(card).items()}
     if outputs != wanted:

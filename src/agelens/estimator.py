@@ -14,9 +14,11 @@ import numpy.typing as npt
 from agelens import ages
 from agelens.ahead import map_ahead
 from agelens.bundle import DEFAULT, Bundle, Output
-from agelens.errors import AgelensError, ImageError
+from agelens.embedders import check_embedder, open_embedder
+from agelens.errors import AgelensError, BundleError, ImageError
 from agelens.faces.align import align, crop_whole
 from agelens.faces.detector import Box, Detection, Detector, main_face
+from agelens.faces.embedder import Embedder
 from agelens.faces.yunet import YuNet
 from agelens.images import ImageSource, read_image
 
@@ -112,19 +114,26 @@ class _Found:
 class AgeEstimator:
     """Finds faces and estimates their ages. Safe to call from several threads."""
 
-    def __init__(self, bundle: Bundle, detector: Detector, *, level: float = 0.9) -> None:
+    def __init__(
+        self, bundle: Bundle, detector: Detector, *, level: float = 0.9, embedder: Embedder | None = None
+    ) -> None:
         """
         Args:
             bundle: the model.
             detector: finds the faces.
             level: of the intervals; one that the bundle was calibrated at.
+            embedder: makes the vectors for a bundle that takes those; without it such a bundle is for vectors alone.
 
         Raises:
+            BundleError: the bundle learnt from another embedder's vectors, or takes crops.
             ValueError: the bundle has no interval at this level.
         """
+        if embedder is not None:
+            check_embedder(bundle.card, embedder.spec)
         self.bundle = bundle
         self.detector = detector
         self.level = level
+        self.embedder = embedder
         self._mass = bundle.card.interval_mass(level)
 
     @classmethod
@@ -135,6 +144,7 @@ class AgeEstimator:
         detector: Detector | None = None,
         level: float = 0.9,
         threads: int = 0,
+        embedder: str | os.PathLike[str] | Embedder | None = None,
     ) -> AgeEstimator:
         """An estimator with a built-in model, or with another bundle.
 
@@ -144,13 +154,19 @@ class AgeEstimator:
             detector: finds the faces; None for ``YuNet()``.
             level: of the intervals, as in the constructor.
             threads: of the network; 0 for as many as there are cores.
+            embedder: for a bundle that takes vectors: a name or file as ``open_embedder`` takes it, or one that is
+                open; None for the one that the bundle names, without which it is for vectors alone.
 
         Raises:
-            BundleError: the file is no usable bundle.
+            BundleError: the file is no usable bundle, or the embedder is no such, or another than the bundle's.
             ValueError: the bundle has no interval at this level.
         """
         bundle = Bundle.load(Path(model), threads=threads)
-        return cls(bundle, YuNet() if detector is None else detector, level=level)
+        if embedder is None:
+            embedder = _named_embedder(bundle, threads)
+        elif not isinstance(embedder, Embedder):
+            embedder = open_embedder(Path(embedder), threads=threads)
+        return cls(bundle, YuNet() if detector is None else detector, level=level, embedder=embedder)
 
     def predict(self, source: ImageSource, *, cropped: bool = False) -> list[Face]:
         """The faces in one photo, left to right; an empty list when there are none.
@@ -167,6 +183,21 @@ class AgeEstimator:
         if found.photo.error is not None:
             raise found.photo.error
         return list(self._finish([found])[0].faces)
+
+    def predict_embeddings(self, vectors: npt.NDArray[np.floating[Any]]) -> list[Face]:
+        """The faces of an embedder's vectors, in order, for a bundle that takes those.
+
+        A face has no place in a photo here: its box is all 0, its score and landmarks are None.
+
+        Args:
+            vectors: (N, width) of the embedder that ``bundle.card.embedder`` names.
+
+        Raises:
+            ValueError: the vectors are not of this shape or not finite, or the bundle takes crops.
+        """
+        output = self.bundle.run_vectors(vectors)
+        nowhere = _Found(Photo(None), [None] * len(vectors), [np.zeros(0, np.uint8)] * len(vectors))
+        return list(self._faces(nowhere, output, 0))
 
     def predict_many(
         self, sources: Iterable[Source], *, cropped: bool = False, batch_size: int = 32, workers: int | None = None
@@ -239,7 +270,7 @@ class AgeEstimator:
 
     def _finish(self, found: Sequence[_Found]) -> list[Photo]:
         crops = [crop for one in found for crop in one.crops]
-        output = self.bundle.run(np.stack(crops)) if crops else None
+        output = self._run(np.stack(crops)) if crops else None
         done, start = [], 0
         for one in found:
             count = len(one.crops)
@@ -247,6 +278,17 @@ class AgeEstimator:
             start += count
             done.append(Photo(one.photo.source, one.photo.width, one.photo.height, faces, one.photo.error))
         return done
+
+    def _run(self, crops: npt.NDArray[np.uint8]) -> Output:
+        if self.embedder is not None:
+            return self.bundle.run_vectors(self.embedder.embed(crops))
+        card = self.bundle.card
+        if card.embedder is not None:
+            raise BundleError(
+                f"the bundle {card.name!r} takes vectors of the embedder {card.embedder.name!r}, which is not here; "
+                "name it or its file as embedder"
+            )
+        return self.bundle.run(crops)
 
     def _faces(self, found: _Found, output: Output, start: int) -> tuple[Face, ...]:
         mine = slice(start, start + len(found.crops))
@@ -269,6 +311,16 @@ class AgeEstimator:
 
     def _gender(self, probs: npt.NDArray[np.float32]) -> str | None:
         return self.bundle.card.genders[int(probs.argmax())] if probs.size else None
+
+
+def _named_embedder(bundle: Bundle, threads: int) -> Embedder | None:
+    """The embedder that a bundle names, None where that cannot be had."""
+    if bundle.card.embedder is None:
+        return None
+    try:
+        return open_embedder(bundle.card.embedder.name, threads=threads)
+    except BundleError:
+        return None
 
 
 def _box(detection: Detection | None, width: int, height: int) -> Box:

@@ -16,7 +16,7 @@ from agelens.bundle import Bundle, Card
 from agelens.compression import Bits
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest, read_manifest
-from agelens.data.sources import known_sources
+from agelens.data.sources import terms_of
 from agelens.errors import ConfigError, ExportError
 from agelens.evaluate.evaluation import read_crops
 from agelens.faces.align import CropSpec
@@ -24,7 +24,7 @@ from agelens.finishing import LEVELS, PARITY_CROPS, Finished, check_faces, finis
 from agelens.onnx_network import BundleNetwork, to_onnx
 from agelens.train.balance import training_year_weights
 from agelens.train.config import TrainConfig, changed
-from agelens.train.ready import fitting_crop
+from agelens.train.ready import fitting_crop, folded
 from agelens.train.run import Trained, load_trained
 
 __all__ = ["MAX_DISAGREEMENT", "export"]
@@ -79,7 +79,7 @@ def export(
     wanted = {name: value for name, value in (("rebalance", rebalance), ("bits", bits)) if value is not None}
     trained = trained._replace(config=changed(trained.config, **wanted))
     config = trained.config
-    manifest = read_manifest(manifest_path or config.data.manifest)
+    manifest = folded(read_manifest(manifest_path or config.data.manifest), config)
     weights = training_year_weights(_learnt_from(config, manifest), config.rebalance)
     network = BundleNetwork(trained.network, None if weights is None else torch.from_numpy(weights)).eval()
     check_faces(manifest)
@@ -90,7 +90,7 @@ def export(
         genders=GENDERS if trained.network.gender is not None else (),
         flip=config.flip if flip is None else flip,
         interval_masses={str(level): level for level in LEVELS},
-        terms=terms or _terms(trained.datasets),
+        terms=terms or terms_of(trained.datasets),
         training=_training(trained),
     )
     return finish(
@@ -120,7 +120,7 @@ def _learnt_from(config: TrainConfig, manifest: Manifest) -> Manifest:
     """The run's own manifest, where it is still to be had; else the one that was given in its place."""
     if not config.rebalance or config.data.manifest.resolve() == manifest.folder.resolve():
         return manifest
-    return read_manifest(config.data.manifest) if config.data.manifest.exists() else manifest
+    return folded(read_manifest(config.data.manifest), config) if config.data.manifest.exists() else manifest
 
 
 def _check_parity(network: BundleNetwork, bundle: Bundle, manifest: Manifest) -> None:
@@ -137,11 +137,6 @@ def _check_parity(network: BundleNetwork, bundle: Bundle, manifest: Manifest) ->
             f"the bundle differs from the trained network by up to {years:.4f} years and {shares:.4f} in gender; "
             f"at most {MAX_DISAGREEMENT} is let through, so nothing was written"
         )
-
-
-def _terms(names: list[str]) -> str:
-    terms = {name: source.terms for name, source in known_sources().items()}
-    return "; ".join(f"trained on {name}: {terms[name]}" for name in names if name in terms)
 
 
 def _training(trained: Trained) -> dict[str, Any]:

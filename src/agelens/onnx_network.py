@@ -6,18 +6,18 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import onnx
 import torch
 from torch import nn
 
-from agelens.bundle import FEATURES
+from agelens.bundle import CROPS, FEATURES
 from agelens.errors import ExportError
 from agelens.train.network import AgeNetwork
 
-__all__ = ["BundleNetwork", "rename_value", "to_onnx"]
+__all__ = ["BundleNetwork", "program_to_onnx", "rename_value", "to_onnx"]
 
 AGE_WEIGHTS: Final = "network.age."
 
@@ -56,19 +56,29 @@ def to_onnx(network: BundleNetwork, size: int) -> onnx.ModelProto:
     Raises:
         ExportError: torch cannot write it.
     """
+    outputs = ["age_probs", "gender_probs"][: 1 if network.network.gender is None else 2]
+    return _with_features(program_to_onnx(network, torch.zeros(2, size, size, 3, dtype=torch.uint8), CROPS, outputs))
+
+
+def program_to_onnx(network: nn.Module, example: torch.Tensor, takes: str, gives: Sequence[str]) -> onnx.ModelProto:
+    """A network of one input and some outputs, by their names, whose first axis is open.
+
+    Raises:
+        ExportError: torch cannot write it.
+    """
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
             network,
-            (torch.zeros(2, size, size, 3, dtype=torch.uint8),),
-            input_names=["crops"],
-            output_names=["age_probs", "gender_probs"][: 1 if network.network.gender is None else 2],
+            (example,),
+            input_names=[takes],
+            output_names=list(gives),
             dynamic_shapes=({0: torch.export.Dim("faces", min=1)},),
             dynamo=True,
             external_data=False,
         )
     if program is None:
         raise ExportError("torch gave no ONNX network for this backbone; train another")
-    return _with_features(_without_traces(program.model_proto))
+    return _without_traces(program.model_proto)
 
 
 def _with_features(model: onnx.ModelProto) -> onnx.ModelProto:

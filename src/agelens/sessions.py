@@ -15,12 +15,13 @@ __all__ = ["brief", "open_session"]
 MAX_BYTES: Final = 2 * 1024**3 - 1  # an ONNX file cannot be larger
 
 
-def open_session(file: Path, threads: int = 0) -> onnxruntime.InferenceSession:
+def open_session(file: Path, threads: int = 0, extra: bytes = b"") -> onnxruntime.InferenceSession:
     """Open an ONNX network, on the CPU, without letting it read other files.
 
     Args:
         file: the network.
         threads: of one inference; 0 for as many as there are cores.
+        extra: read behind the file's bytes: protobuf merges what comes later into what came before.
 
     Raises:
         BundleError: the file is missing, too large, damaged, or no network.
@@ -35,7 +36,7 @@ def open_session(file: Path, threads: int = 0) -> onnxruntime.InferenceSession:
             raise BundleError(f"{file}: {file.stat().st_size:,} bytes; no model file has that size")
         # a network may name other files to read its weights from: below this "folder" there are none
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-        return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(file.read_bytes() + extra, options, providers=["CPUExecutionProvider"])
     except BundleError:
         raise
     except OSError as error:

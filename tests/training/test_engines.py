@@ -14,11 +14,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import agelens.data.embedding
+import agelens.data.work
 from agelens.data.cut import Cut, CutSettings, Cutter
+from agelens.data.embedding import embed_manifest
 from agelens.data.engines import cut_by_ray, cut_by_threads
-from agelens.data.manifest import Manifest
+from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.reasons import Reason
 from agelens.data.sources import SOURCES, Sample, read_source
+from agelens.data.work import Made, MakeWork, map_by_ray, map_by_threads
+from agelens.embedders import open_embedder
 from agelens.errors import BundleError, DataError, MissingExtraError
 from agelens.faces.align import CropSpec
 from agelens.faces.detector import Detector, FixedDetector
@@ -134,6 +139,50 @@ def test_a_cluster_that_fails_is_one_line(samples: list[Sample], faces_folder: P
     with pytest.raises(DataError, match=r"^Ray failed: .*weights are missing; what is done is kept, repeat") as caught:
         list(cut_by_ray(partial(Cutter, faces_folder, CutSettings(SPEC), fail), samples, 2))
     assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.usefixtures("cluster")
+def test_vectors_have_the_same_bytes_by_either_engine(
+    manifest: Manifest, feature_bundle: Path, tmp_path: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agelens.data.embedding, "BATCH", 8)
+    monkeypatch.chdir(manifest.folder.parent)  # the cluster's processes work in other folders
+    known = read_manifest(Path(manifest.folder.name))
+    for engine in (map_by_threads, map_by_ray):
+        embed_manifest(known, open_embedder(feature_bundle, threads=1), tmp_path / engine.__name__, engine=engine)
+    assert contents(tmp_path / "map_by_ray") == contents(tmp_path / "map_by_threads")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_process_that_dies_is_one_line_and_a_repeat_goes_on(
+    manifest: Manifest, feature_bundle: Path, tmp_path: Path, contents: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agelens.data.embedding, "BATCH", 8)
+    monkeypatch.setattr(agelens.data.work, "DEATHS", 1)
+    embedder = open_embedder(feature_bundle, threads=1)
+    last = manifest.table["offset"].iloc[-1]
+
+    def fatal(make_work: MakeWork, items: Iterable[str], workers: int) -> Iterator[Made]:
+        def make() -> Callable[[str], Made]:
+            work = make_work()
+
+            def die_at_last(item: str) -> Made:
+                if f'"offset": {last}' in item:
+                    os._exit(1)
+                return work(item)
+
+            return die_at_last
+
+        return map_by_ray(make, items, workers)
+
+    with pytest.raises(DataError, match=r"^Ray failed: .*died.*; what is done is kept, repeat the command") as caught:
+        embed_manifest(manifest, embedder, tmp_path / "killed", engine=fatal)
+    assert "\n" not in str(caught.value)
+    starts: list[int] = []
+    embed_manifest(manifest, embedder, tmp_path / "killed", progress=lambda done, total: starts.append(done))
+    assert 0 < starts[0] < 40
+    embed_manifest(manifest, embedder, tmp_path / "whole")
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
 def test_without_ray_its_install_line_is_told(

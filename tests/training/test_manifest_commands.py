@@ -122,6 +122,7 @@ def test_show_as_json_has_every_column(run: Run, others: Manifest) -> None:
     assert shown == {
         "manifest": str(others.folder),
         "crop": {"size": 48, "margin": 0.1, "template": "face"},
+        "embedder": None,
         "rows": 11,
         "kept": 10,
         "removed": {"unreadable": 1},

@@ -68,6 +68,7 @@ def test_counts_are_those_of_the_names(run: Run, manifest: Manifest) -> None:
     assert counts == {
         "manifest": str(manifest.folder),
         "crop": {"size": 48, "margin": 0.1, "template": "face"},
+        "embedder": None,
         "rows": 40,
         "kept": 40,
         "removed": {},

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from agelens.audit.crops import CropReader, Progress, silent
 from agelens.audit.links import TILE, Links, cosine_pairs
-from agelens.faces.align import similarity, warp
-from agelens.faces.embedder import EMBEDDER_CROP, Embedder
+from agelens.errors import DataError
+from agelens.faces.align import realign_matrix, warp
+from agelens.faces.embedder import Embedder
 
 __all__ = ["SAME_FACE", "embed_faces", "face_links"]
 
@@ -29,16 +30,26 @@ def embed_faces(
 
     Raises:
         BundleError: the network fails.
+        DataError: the crops show less than the embedder wants.
     """
-    matrix = similarity(reader.samples.manifest.crop.points(), EMBEDDER_CROP.points())
+    wanted = embedder.spec.crop
+    try:
+        matrix = realign_matrix(reader.samples.manifest.crop, wanted)
+    except ValueError as error:
+        raise DataError(f"{reader.samples.file}: {error}; prepare the data set again for this embedder") from error
     parts = [
-        (found, embedder.embed(crops))
-        for found, crops in reader.batches(rows, lambda crop: warp(crop, matrix, EMBEDDER_CROP.size), progress)
+        (found, _of_length_1(embedder.embed(crops)))
+        for found, crops in reader.batches(rows, lambda crop: warp(crop, matrix, wanted.size), progress)
     ]
     if not parts:
         return np.zeros(0, np.int64), np.zeros((0, 1), np.float32)
     found, vectors = zip(*parts, strict=True)
     return np.concatenate(found), np.concatenate(vectors)
+
+
+def _of_length_1(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
 def face_links(

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from agelens.data.checks import RULES, Fault, find_faults
 from agelens.data.columns import COLUMNS
-from agelens.data.manifest import Manifest, open_table
+from agelens.data.manifest import Manifest, open_table, read_embedder
 from agelens.errors import DataError
 
 __all__ = ["PLACE", "Samples", "fault_columns", "open_samples", "samples_of"]
@@ -61,9 +61,11 @@ def open_samples(path: Path) -> Samples:
     """Open a manifest, or the ``manifest.parquet`` of a folder, whatever its values.
 
     Raises:
-        DataError: the file is missing, no manifest, has no rows, or lacks a column or has one of another type.
+        DataError: the file is missing, no manifest, has no rows, or lacks a column or has one of another type; or it
+            has vectors in place of crops.
     """
     source, crop, file = open_table(path)
+    Manifest(pd.DataFrame(), crop, file.parent, read_embedder(source, file)).check_crops()
     faults = find_faults(source, file.parent)
     whole = [str(fault) for fault in faults if not fault.rows]
     if whole:

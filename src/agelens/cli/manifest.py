@@ -68,11 +68,16 @@ def _lines(said: dict[str, Any]) -> list[tuple[str, str]]:
     crop = said["crop"]
     counted = {"removed": "removed", "data sets": "datasets", "splits": "splits", "folds": "folds"}
     return [
+        ("vectors", _embedder(said["embedder"]) if said["embedder"] else ""),
         ("crops", f"{crop['size']} pixels, margin {crop['margin']:g}, template {crop['template']}"),
         ("rows", f"{said['rows']:,}"),
         ("kept", f"{said['kept']:,}"),
         *((name, ", ".join(f"{one} {count:,}" for one, count in said[key].items())) for name, key in counted.items()),
     ]
+
+
+def _embedder(spec: dict[str, Any]) -> str:
+    return f"{spec['width']} numbers of {spec['name']}, fingerprint {spec['fingerprint'][:16]}"
 
 
 def _cells(sample: dict[str, Any]) -> list[str]:

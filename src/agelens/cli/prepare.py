@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-import pyarrow.parquet as pq
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from agelens.cli.console import note, print_table, progress_bar
+from agelens.cli.console import note, progress_bar
+from agelens.cli.removals import report_removals
 from agelens.data.cut import CutSettings
 from agelens.data.engines import ENGINES
 from agelens.data.grouping import SplitPlan
@@ -21,7 +21,6 @@ from agelens.data.sources import find_source
 from agelens.data.sources.sample import FaceRule
 from agelens.errors import ConfigError
 from agelens.faces.align import CropSpec
-from agelens.files import write_text
 
 __all__ = ["prepare"]
 
@@ -121,19 +120,5 @@ def prepare(
             workers=workers or os.cpu_count() or 1,
             progress=advance,
         )
-    _report(manifest, held_back=val_share + test_share > 0)
-
-
-def _report(manifest: Path, *, held_back: bool) -> None:
-    """Print how many were kept and why the others were not; the same goes into ``removed.csv`` beside the manifest."""
-    table = pq.read_table(manifest, columns=["removed", "split"]).to_pandas()
-    reasons = table["removed"].value_counts()
-    rows = [["found", len(table)], *([f"removed: {reason}", count] for reason, count in reasons.items())]
-    rows += [["kept", int(table["removed"].isna().sum())]]
-    rows += [[f"  {split}", count] for split, count in table["split"].value_counts().items()]
-    print_table({"faces": "left", "count": "right"}, [[str(cell) for cell in row] for row in rows])
-    text = "".join(f"{str(name).strip()},{count}\n" for name, count in [("faces", "count"), *rows])
-    write_text(manifest.with_name("removed.csv"), text)
-    if held_back and set(table["split"].dropna()) == {"train"}:
-        note("too few different pictures or people to hold some back: all are in the split train")
+    report_removals(manifest, held_back=val_share + test_share > 0)
     note(f"wrote {manifest} and removed.csv beside it")

@@ -21,7 +21,8 @@ __all__ = ["stats"]
 
 BAR: Final = 30  # characters
 PARTS: Final = (*SPLITS, "kept", "removed")
-FILES: Final = ("stats.json", "histogram.png", "sample-grid.png")
+FILES: Final = ("stats.json", "histogram.png")
+GRID: Final = "sample-grid.png"
 
 Counts = dict[str, Any]
 
@@ -44,14 +45,16 @@ def stats(
     manifest
         manifest.parquet, or the folder that agelens prepare wrote.
     out
-        Folder for stats.json, histogram.png (the ages) and sample-grid.png (some crops of each decade).
+        Folder for stats.json, histogram.png (the ages) and, where the manifest has crops, sample-grid.png (some of
+        each decade).
     json_lines
         Print all counts as one JSON object instead of the tables.
     """
     known = read_manifest(manifest)
     counts = {"manifest": str(manifest), **count_samples(known)}
+    files = FILES if known.embedder is not None else (*FILES, GRID)
     if out is not None:
-        for name in FILES:
+        for name in files:
             check_not_input(make_folder(out) / name, input_files(manifest, known))
         _write(known, counts, out)
     if json_lines:
@@ -59,14 +62,15 @@ def stats(
     else:
         _print(counts)
     if out is not None:
-        note(f"wrote {', '.join(FILES)} into {out}")
+        note(f"wrote {', '.join(files)} into {out}")
 
 
 def _write(manifest: Manifest, counts: Counts, out: Path) -> None:
     from agelens.data.histogram import draw_histogram  # matplotlib takes a second to import
     from agelens.data.sample_grid import draw_grid
 
-    draw_grid(manifest, out / "sample-grid.png")  # first, as a crop may be damaged
+    if manifest.embedder is None:
+        draw_grid(manifest, out / GRID)  # first, as a crop may be damaged
     draw_histogram(manifest, out / "histogram.png")
     write_text(out / "stats.json", json.dumps(counts, indent=1) + "\n")
 

@@ -14,6 +14,8 @@ from cyclopts import Parameter
 from agelens.cli.console import note, progress_bar
 from agelens.cli.figure_tables import show_figures
 from agelens.cli.overrides import parse_overrides
+from agelens.cli.vector_training import train_on_vectors
+from agelens.embed.config import MlpConfig, read_any_config
 from agelens.errors import ConfigError
 from agelens.evaluate.report import write_report
 from agelens.evaluate.reported import reported
@@ -41,8 +43,9 @@ def train(
 ) -> None:
     """Train a network as a configuration says, export it and measure it.
 
-    Any value of the configuration can be given here by its key: --optim.lr 3e-4, --head.kind coral, --seed 1,
-    --data.augment strong. docs/training.md has all keys.
+    A configuration with a section mlp trains on vectors, as agelens embed writes them; any other on crops. Any value of
+    the configuration can be given here by its key: --optim.lr 3e-4, --head.kind coral, --seed 1, --data.augment strong.
+    docs/training.md has all keys, docs/embeddings.md those of vectors.
 
     Example:  agelens train configs/utkface-mobilenetv2.yaml --out runs/first --optim.epochs 20
 
@@ -73,7 +76,12 @@ def train(
     run = out or Path("runs") / config.stem
     if not resume and real_path(run / CONFIG) == real_path(config):
         raise ConfigError(f"{run}: {config.name} in it would be written anew; choose another --out")
-    settings = read_config(config, values)
+    settings = read_any_config(config, values)
+    if isinstance(settings, MlpConfig):
+        if resume or find_rate or deterministic:
+            raise ConfigError("--resume, --find-lr and --deterministic are not for vectors, which train in seconds")
+        train_on_vectors(settings, run, export_run=export_run)
+        return
     if find_rate:
         settings = _with_found_rate(settings, run, resume)
     with ExitStack() as bars:

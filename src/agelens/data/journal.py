@@ -1,4 +1,4 @@
-"""The record of a preparation that is not finished: a line for every sample that is done, in the samples' order.
+"""The record of work that is not finished: a line for every piece that is done, a sample of a preparation, in order.
 
 A killed process leaves whole lines and perhaps a torn one, which is cut off; the next process goes on behind it.
 """

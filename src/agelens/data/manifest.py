@@ -26,7 +26,15 @@ from agelens.faces.align import CropSpec
 from agelens.faces.embedder import EmbedderSpec
 from agelens.files import atomic_path
 
-__all__ = ["MANIFEST_NAME", "Manifest", "open_table", "read_manifest", "write_batches", "write_manifest"]
+__all__ = [
+    "MANIFEST_NAME",
+    "Manifest",
+    "open_table",
+    "read_embedder",
+    "read_manifest",
+    "write_batches",
+    "write_manifest",
+]
 
 MANIFEST_NAME: Final = "manifest.parquet"
 CROP_KEY: Final = b"agelens.crop"
@@ -68,8 +76,9 @@ class Manifest:
         """The stored crop of a row that was kept: (size, size, 3) uint8, RGB.
 
         Raises:
-            DataError: its file is missing, damaged, or of another size than the manifest says.
+            DataError: its file is missing, damaged, or of another size than the manifest says; or there are vectors.
         """
+        self.check_crops()
         crop = read_crop(self.folder, row["path"], row["offset"], row["length"])
         if crop.shape[:2] != (self.crop.size, self.crop.size):
             raise DataError(
@@ -78,17 +87,34 @@ class Manifest:
             )
         return crop
 
+    def check_crops(self) -> None:
+        """See that crops are stored.
 
-def write_manifest(manifest: Manifest, path: Path) -> None:
+        Raises:
+            DataError: there are vectors in their place.
+        """
+        if self.embedder is not None:
+            raise DataError(
+                f"{self.folder}: holds vectors of {self.embedder.name}, no crops; "
+                "take the manifest that agelens prepare wrote"
+            )
+
+
+def write_manifest(manifest: Manifest, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a manifest as parquet, the crop spec in its metadata; the old file stays until the new one is whole.
+
+    Args:
+        manifest: what is written.
+        path: the file.
+        metadata: what goes into the file's metadata too.
 
     Raises:
         OutputError: the file cannot be written.
     """
     table = pa.Table.from_pandas(manifest.table, schema=COLUMNS, preserve_index=False)
     embedder = manifest.embedder
-    metadata = {} if embedder is None else {EMBEDDER_KEY.decode(): json.dumps(asdict(embedder))}
-    write_batches(table.to_batches(), manifest.crop, path, metadata)
+    known = {} if embedder is None else {EMBEDDER_KEY.decode(): json.dumps(asdict(embedder))}
+    write_batches(table.to_batches(), manifest.crop, path, {**known, **(metadata or {})})
 
 
 def write_batches(
@@ -112,10 +138,15 @@ def read_manifest(path: Path) -> Manifest:
     if faults:
         raise DataError(f"{path}: {'; '.join(map(str, faults))}")
     frame = table.select(COLUMNS.names).cast(COLUMNS).to_pandas()
-    return Manifest(frame, crop, path.parent, _embedder(table, path))
+    return Manifest(frame, crop, path.parent, read_embedder(table, path))
 
 
-def _embedder(table: pa.Table, path: Path) -> EmbedderSpec | None:
+def read_embedder(table: pa.Table, path: Path) -> EmbedderSpec | None:
+    """The embedder of a manifest's table, as ``Manifest`` has it; ``path`` is what messages name.
+
+    Raises:
+        DataError: its entry is damaged.
+    """
     text = (table.schema.metadata or {}).get(EMBEDDER_KEY)
     if text is None:
         return None

@@ -41,7 +41,7 @@ def merge(paths: Sequence[Path], out: Path, progress: Progress = lambda done, to
 
     Raises:
         ConfigError: there are fewer than two.
-        DataError: a manifest is missing or broken, their crops differ in kind, or a data set is in two of them.
+        DataError: a manifest is missing, broken or one of vectors, their crops differ in kind, or a data set is in two.
         OutputError: ``out`` has a manifest already, or cannot be written.
     """
     if len(paths) < 2:
@@ -68,6 +68,8 @@ def merge(paths: Sequence[Path], out: Path, progress: Progress = lambda done, to
 
 
 def _check_crops(manifests: Sequence[Manifest]) -> None:
+    for one in manifests:
+        one.check_crops()
     first = manifests[0]
     for other in manifests[1:]:
         if other.crop != first.crop:

@@ -19,10 +19,14 @@ UNKNOWN: Final = "unknown"
 
 
 def describe(manifest: Manifest) -> dict[str, Any]:
-    """The crop spec, how many rows were kept and removed, and the data sets, splits and folds of those kept."""
+    """The crop spec, the embedder of vectors, how many rows were kept and removed, and what those kept are.
+
+    These are counted by data set, split and fold.
+    """
     kept = manifest.table[manifest.table["removed"].isna()]
     return {
         "crop": asdict(manifest.crop),
+        "embedder": None if manifest.embedder is None else asdict(manifest.embedder),
         "rows": len(manifest.table),
         "kept": len(kept),
         "removed": count_values(manifest.table["removed"].dropna()),

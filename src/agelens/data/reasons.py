@@ -22,3 +22,5 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     CONFLICT = "conflicting labels"
     LIKELY_WRONG = "likely wrong label"
+    BAD_CROP = "unreadable crop"
+    NO_VECTOR = "no vector"

@@ -34,9 +34,10 @@ def unpack(manifest: Manifest, rows: pd.DataFrame, out: Path, progress: Progress
         progress: called with the number of crops done and their total.
 
     Raises:
-        DataError: a crop cannot be read.
+        DataError: a crop cannot be read, or there are vectors.
         OutputError: the folder cannot be written, or holds something.
     """
+    manifest.check_crops()
     make_folder(out)
     if any(out.iterdir()):
         raise OutputError(f"{out}: is not empty; choose a new folder")

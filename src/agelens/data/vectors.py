@@ -7,7 +7,8 @@ pack; ``Manifest.embedder`` says what the vectors are.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from io import BytesIO
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,26 @@ import pandas as pd
 from agelens.data.manifest import Manifest
 from agelens.errors import DataError
 
-__all__ = ["VECTORS_NAME", "read_vectors"]
+__all__ = ["VECTORS_NAME", "Kind", "kind_of", "read_vectors", "vectors_header"]
 
 VECTORS_NAME: Final = "vectors.npy"
 KINDS: Final = (np.dtype(np.float16), np.dtype(np.float32))
+
+# Of stored numbers.
+Kind = Literal["float16", "float32"]
+
+
+def kind_of(kind: Kind) -> np.dtype[Any]:
+    """Numbers as they are stored: little-endian, whatever the machine."""
+    return np.dtype(kind).newbyteorder("<")
+
+
+def vectors_header(count: int, width: int, kind: Kind) -> bytes:
+    """What stands in a NumPy file before ``count`` vectors of ``width`` numbers, one after another."""
+    stream = BytesIO()
+    said = {"descr": np.lib.format.dtype_to_descr(kind_of(kind)), "fortran_order": False, "shape": (count, width)}
+    np.lib.format.write_array_header_1_0(stream, said)
+    return stream.getvalue()
 
 
 def read_vectors(manifest: Manifest, rows: pd.DataFrame) -> npt.NDArray[np.float32]:

@@ -12,9 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from agelens import ages
-from agelens.bundle import Bundle
+from agelens.bundle import Bundle, Card
 from agelens.data.manifest import Manifest
-from agelens.errors import DataError
+from agelens.data.vectors import read_vectors
+from agelens.embedders import check_embedder
+from agelens.errors import BundleError, DataError
 from agelens.faces.align import recrop
 
 __all__ = ["Predictions", "predict_rows", "predict_split", "read_crops"]
@@ -68,11 +70,12 @@ def predict_split(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Predictions:
-    """Run a bundle on the stored crops of a split.
+    """Run a bundle on the stored crops, or vectors, of a split.
 
     Args:
         bundle: the model.
-        manifest: whose crops show at least as much around the face as the bundle wants.
+        manifest: whose crops show at least as much around the face as the bundle wants, or whose vectors are of the
+            embedder that the bundle wants.
         split: "train", "val" or "all".
         progress: called with the number of faces done and their total.
 
@@ -89,13 +92,31 @@ def predict_rows(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Predictions:
-    """Run a bundle on the stored crops of some of a manifest's rows, at least one; see ``predict_split``."""
+    """Run a bundle on the stored crops or vectors of some of a manifest's rows, at least one; see ``predict_split``."""
+    if bundle.card.embedder is not None:
+        output = bundle.run_vectors(_fitting_vectors(manifest, rows, bundle.card))
+        progress(len(rows), len(rows))
+        return Predictions(rows, *output, bundle.card.genders)
     outputs = []
     for start in range(0, len(rows), BATCH):
         outputs.append(bundle.run(read_crops(manifest, rows.iloc[start : start + BATCH], bundle)))
         progress(min(start + BATCH, len(rows)), len(rows))
     age_probs, gender_probs = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
     return Predictions(rows, age_probs, gender_probs, bundle.card.genders)
+
+
+def _fitting_vectors(manifest: Manifest, rows: pd.DataFrame, card: Card) -> npt.NDArray[np.float32]:
+    if manifest.embedder is None and card.embedder is not None:
+        raise DataError(
+            f"{manifest.folder}: holds crops, and {card.name!r} takes vectors; make them with: "
+            f"agelens embed {manifest.folder} OUT --embedder {card.embedder.name}"
+        )
+    if manifest.embedder is not None:
+        try:
+            check_embedder(card, manifest.embedder)
+        except BundleError as error:
+            raise DataError(f"{manifest.folder}: {error}") from error
+    return read_vectors(manifest, rows)
 
 
 def read_crops(manifest: Manifest, rows: pd.DataFrame, bundle: Bundle) -> npt.NDArray[np.uint8]:

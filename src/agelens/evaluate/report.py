@@ -60,7 +60,7 @@ def write_report(
 ) -> None:
     """Write ``report.html``, ``figures.json`` and ``.csv``, ``predictions.csv``, ``best.png`` and ``worst.png``.
 
-    They take their places together, when all are made.
+    They take their places together, when all are made. Of vectors there are no pictures.
 
     Args:
         model: whose answers are to faces of ``manifest``, at least one.
@@ -90,8 +90,12 @@ def _write_files(
     order = np.argsort(table["error"].abs().to_numpy(), kind="stable")
     pictures = {}
     for name, title, chosen in (
-        ("best", "Closest answers", order[:SHOWN]),
-        ("worst", "Farthest answers", order[::-1][:SHOWN]),
+        ()
+        if manifest.embedder is not None
+        else (
+            ("best", "Closest answers", order[:SHOWN]),
+            ("worst", "Farthest answers", order[::-1][:SHOWN]),
+        )
     ):
         captions = [_caption(table.iloc[one]) for one in chosen]
         heading, path = f"{title} of {len(table):,}", folder / f"{name}.png"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import lightning
 import numpy as np
 
+from agelens.data.folds import hold_back
 from agelens.data.manifest import Manifest, read_manifest
 from agelens.errors import ConfigError, DataError
 from agelens.faces.align import CropSpec
@@ -18,7 +19,7 @@ from agelens.train.network import AgeNetwork, build_network, load_start
 from agelens.train.teaching import check_teachers
 from agelens.train.transforms import PRESETS, plain_transform, train_transform
 
-__all__ = ["Ready", "fitting_crop", "make_ready"]
+__all__ = ["Ready", "fitting_crop", "folded", "make_ready"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +51,7 @@ def make_ready(config: TrainConfig) -> Ready:
     """
     if config.trainer.compile and shutil.which("c++") is None and shutil.which("g++") is None:
         raise ConfigError("trainer.compile: needs a C++ compiler, and there is none; install g++, or set it to false")
-    manifest = read_manifest(config.data.manifest)
+    manifest = folded(read_manifest(config.data.manifest), config)
     crop = fitting_crop(config, manifest)
     lightning.seed_everything(config.seed, verbose=False)
     data, preset = config.data, PRESETS[config.data.augment]
@@ -74,6 +75,16 @@ def make_ready(config: TrainConfig) -> Ready:
     if crop.size * (1 + 2 * manifest.crop.margin) > manifest.crop.size * (1 + 2 * crop.margin) * 1.01:
         notes.append(f"input.size {crop.size} enlarges stored crops of {manifest.crop.size} pixels")
     return Ready(manifest, network, train_set, val_set, tuple(notes))
+
+
+def folded(manifest: Manifest, config: TrainConfig) -> Manifest:
+    """A manifest as a training sees it: with the fold held back that the configuration names, where it names one.
+
+    Raises:
+        DataError: there is no such fold.
+    """
+    fold = config.data.fold
+    return manifest if fold is None else hold_back(manifest, fold.number, fold.count, fold.val_share, fold.seed)
 
 
 def fitting_crop(config: TrainConfig, manifest: Manifest) -> CropSpec:

@@ -16,6 +16,7 @@ __all__ = [
     "DataConfig",
     "DistillConfig",
     "FinetuneConfig",
+    "FoldConfig",
     "GenderConfig",
     "InputConfig",
     "OptimConfig",
@@ -35,6 +36,22 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, bool | str) or (isinstance(value, int | float) and abs(value) <= LARGEST)
 
 
+class FoldConfig(Section):
+    """A fold that is held back, in place of the manifest's splits; see ``folds.fold_parts``.
+
+    Attributes:
+        number: of the fold, from 0 on; it becomes the split "test".
+        count: of new folds; null for those that the manifest has.
+        val_share: of the other faces, which become "val" and "train".
+        seed: of that choice.
+    """
+
+    number: Annotated[int, Field(ge=0)]
+    count: Annotated[int, Field(ge=2, le=100)] | None = None
+    val_share: Annotated[float, Field(gt=0, le=0.8)] = 0.1
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class DataConfig(Section):
     """Which samples, and how they are fed.
 
@@ -45,6 +62,7 @@ class DataConfig(Section):
         batch_size: faces a step on each device, 2 or more (batch norm needs two).
         workers: processes that load and augment crops; 0 loads in the training process.
         augment: named augmentation, see ``transforms.PRESETS``.
+        fold: held back; null to go by the manifest's splits.
         balance: what a sample counts for, see ``balance.sample_weights``: "none" each the same, "inverse" as its age is
             rare, "smoothed" as its age and those around it are rare.
     """
@@ -55,6 +73,7 @@ class DataConfig(Section):
     workers: Annotated[int, Field(ge=0, le=256)] = 1
     augment: Literal["none", "light", "standard", "strong"] = "standard"
     balance: Literal["none", "inverse", "smoothed"] = "none"
+    fold: FoldConfig | None = None
 
 
 class InputConfig(Section):

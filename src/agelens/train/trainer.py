@@ -21,7 +21,7 @@ from agelens.train.figures import BETTER
 from agelens.train.keeping import AtomicCheckpoints, Keeper
 from agelens.train.sections import TrainerConfig
 
-__all__ = ["averaging", "build_trainer", "precision"]
+__all__ = ["averaging", "build_trainer", "cpu_multiplies_bf16", "precision"]
 
 
 def build_trainer(config: TrainConfig, keeper: Keeper, out: Path, *, progress: bool) -> lightning.Trainer:
@@ -60,12 +60,12 @@ def precision(settings: TrainerConfig) -> Literal["bf16-mixed", "32-true"]:
     """Lightning's word for the precision that is wanted on this machine."""
     if settings.precision == "auto":
         on_gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
-        fast = torch.cuda.is_bf16_supported() if on_gpu else _cpu_multiplies_bf16()
+        fast = torch.cuda.is_bf16_supported() if on_gpu else cpu_multiplies_bf16()
         return "bf16-mixed" if fast else "32-true"
     return "bf16-mixed" if settings.precision == "bf16" else "32-true"
 
 
-def _cpu_multiplies_bf16() -> bool:
+def cpu_multiplies_bf16() -> bool:
     """Whether the processor has instructions for it; without them bf16 is ten times slower than float32."""
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from agelens.audit.findings import Finding, Kind
 from agelens.errors import BundleError
@@ -17,36 +16,6 @@ from agelens.faces.embedder import Embedder
 
 Make = Callable[..., Path]
 Look = Callable[..., list[Finding]]
-
-
-def _network(*, batch: str | int = "N", side: int = 112, kind: int = TensorProto.FLOAT, scale: float = 1.0) -> Any:
-    """Means over a grid of 4 x 4 fields, colour by colour: 48 numbers a face."""
-    nodes = [
-        helper.make_node("AveragePool", ["faces"], ["fields"], kernel_shape=[28, 28], strides=[28, 28]),
-        helper.make_node("Mul", ["fields", "scale"], ["scaled"]),
-        helper.make_node("Reshape", ["scaled", "shape"], ["vectors"]),
-    ]
-    tables = {"shape": np.array([0, 48], np.int64), "scale": np.array(scale, np.float32)}
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info("faces", kind, [batch, 3, side, side])],
-        [helper.make_tensor_value_info("vectors", kind, [batch, 48])],
-        [numpy_helper.from_array(table, name) for name, table in tables.items()],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    """Writes the tiny network; keywords make it another."""
-
-    def save(**changes: Any) -> Path:
-        path = tmp_path / "embedder.onnx"
-        onnx.save(_network(**changes), path)
-        return path
-
-    return save
 
 
 def _reference(crops: np.ndarray, scale: str) -> np.ndarray:
@@ -59,22 +28,22 @@ def _reference(crops: np.ndarray, scale: str) -> np.ndarray:
 
 @pytest.mark.parametrize("scale", ["arcface", "raw"])
 @pytest.mark.parametrize("batch", ["N", 1, 4])
-def test_vectors_are_of_length_one_and_those_of_the_network(write: Any, scale: Any, batch: str | int) -> None:
+def test_vectors_are_of_length_one_and_those_of_the_network(write_embedder: Any, scale: Any, batch: str | int) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (7, 112, 112, 3), dtype=np.uint8)
-    vectors = Embedder.load(write(batch=batch), scale=scale).embed(crops)
+    vectors = Embedder.load(write_embedder(batch=batch), scale=scale).embed(crops)
     assert vectors.dtype == np.float32
     assert np.allclose(vectors, _reference(crops, scale), atol=1e-4)
 
 
 @pytest.mark.parametrize("changes", [{"side": 56}, {"kind": TensorProto.DOUBLE}])
-def test_a_network_of_another_kind_is_refused(write: Any, changes: dict[str, Any]) -> None:
+def test_a_network_of_another_kind_is_refused(write_embedder: Any, changes: dict[str, Any]) -> None:
     with pytest.raises(BundleError, match=r"wanted one float input \(N, 3, 112, 112\)|damaged"):
-        Embedder.load(write(**changes))
+        Embedder.load(write_embedder(**changes))
 
 
-def test_vectors_without_length_are_refused(write: Any) -> None:
+def test_vectors_without_length_are_refused(write_embedder: Any) -> None:
     with pytest.raises(BundleError, match="wanted a vector for each"):
-        Embedder.load(write(scale=0.0))
+        Embedder.load(write_embedder(scale=0.0))
 
 
 @pytest.mark.parametrize("data", [None, b"", b"not a network"])
@@ -87,15 +56,15 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path, data: bytes | None
 
 
 @pytest.mark.parametrize("shape", [(0, 112, 112, 3), (2, 112, 112, 1), (112, 112, 3)])
-def test_crops_of_another_shape_are_refused(write: Any, shape: tuple[int, ...]) -> None:
+def test_crops_of_another_shape_are_refused(write_embedder: Any, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"wanted uint8 \(N, 112, 112, 3\)"):
-        Embedder.load(write()).embed(np.zeros(shape, dtype=np.uint8))
+        Embedder.load(write_embedder()).embed(np.zeros(shape, dtype=np.uint8))
 
 
-def test_faces_alike_are_near_duplicates(make: Make, look: Look, write: Any, made_up_face: Any) -> None:
+def test_faces_alike_are_near_duplicates(make: Make, look: Look, write_embedder: Any, made_up_face: Any) -> None:
     other = np.ascontiguousarray(made_up_face(0, 60)[::-1, ::-1])  # neither hash nor registration sees that
     rows = [{"face": 0}, {"face": other}, {"face": 2}]
-    embedder = Embedder.load(write())
+    embedder = Embedder.load(write_embedder())
     assert look(make(*rows), "duplicates") == []
     findings = look(make(*rows, name="again"), "duplicates", embedder=embedder, same_face=-1.0)
     assert [(found.kind, found.rows) for found in findings] == [(Kind.NEAR, (0, 1, 2))]

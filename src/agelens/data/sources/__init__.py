@@ -6,7 +6,7 @@ A package adds a source of its own by an entry point in the group ``agelens.sour
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ from agelens.data.sources.sample import Options, Sample, Source
 from agelens.data.sources.utkface import UTKFACE
 from agelens.errors import ConfigError, DataError
 
-__all__ = ["SOURCES", "Sample", "Source", "find_source", "known_sources", "read_source"]
+__all__ = ["SOURCES", "Sample", "Source", "find_source", "known_sources", "read_source", "terms_of"]
 
 GROUP: Final = "agelens.sources"
 
@@ -50,6 +50,12 @@ def known_sources() -> dict[str, Source]:
         DataError: another package's source cannot be loaded, is no ``Source``, or takes a built-in one's name.
     """
     return {**SOURCES, **{point.name: find_source(point.name) for point in entry_points(group=GROUP)}}
+
+
+def terms_of(datasets: Iterable[str]) -> str:
+    """The terms of some data sets, those that are known, for a model that learnt from them."""
+    terms = {name: source.terms for name, source in known_sources().items()}
+    return "; ".join(f"trained on {name}: {terms[name]}" for name in datasets if name in terms)
 
 
 def find_source(name: str) -> Source:

@@ -20,10 +20,13 @@ class AgeHead(nn.Module, ABC):
     Attributes:
         outputs: numbers a face that the last layer gives.
         learns_bands: whether a face of which only a band is known teaches it anything.
+        own_loss: whether its loss goes by numbers of its own, learnt or taken by ``fit``, so that heads of one kind
+            cannot do each other's work.
     """
 
     outputs: int = ages.NUM_BINS
     learns_bands: bool = True
+    own_loss: bool = False
 
     @abstractmethod
     def probs(self, raw: torch.Tensor) -> torch.Tensor:

@@ -20,6 +20,7 @@ __all__ = ["Coral", "Corn"]
 class _Ordinal(AgeHead):
     """Answers to "older than k?" for k = 0…99 to a distribution."""
 
+    own_loss = True
     thresholds: torch.Tensor
 
     def __init__(self) -> None:

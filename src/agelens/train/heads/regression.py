@@ -33,6 +33,7 @@ class Regression(AgeHead):
 
     outputs = 1
     learns_bands = False
+    own_loss = True
     mean: torch.Tensor
     deviation: torch.Tensor
     log_choices: torch.Tensor

@@ -1,0 +1,85 @@
+"""What a network on vectors starts from: random numbers, or what it learnt from other vectors before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+
+from agelens.data.manifest import Manifest, read_manifest
+from agelens.data.vectors import read_vectors
+from agelens.embed.checks import check_labels, check_same_embedder, embedder_of
+from agelens.embed.config import MlpConfig, PretrainConfig
+from agelens.embed.fit import Faces, Member, fit, plan_of
+from agelens.embed.labels import labels_of
+from agelens.embed.mlp import Mlp, build_mlp, dense_layers
+from agelens.train.reading import changed
+
+__all__ = ["pretrained"]
+
+
+def pretrained(
+    config: MlpConfig,
+    first: PretrainConfig,
+    manifest: Manifest,
+    seeds: Sequence[int],
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[int, Mlp]:
+    """Networks for ``config`` whose layers have learnt from ``first``'s faces, one for each seed, all in one stack.
+
+    The last layer goes on too where both heads have as many numbers; else it is random.
+
+    Args:
+        config: what they are for.
+        first: what they learn from before.
+        manifest: what they will learn from then; its vectors must be of the same embedder.
+        seeds: of their weights and their order.
+        progress: called with the number of steps done and their total.
+
+    Raises:
+        ConfigError: the loss grew beyond all numbers.
+        DataError: the vectors are another embedder's, or not such as can be learnt from.
+    """
+    others = read_manifest(first.manifest)
+    check_same_embedder(embedder_of(manifest), embedder_of(others), str(others.folder))
+    before = _config_before(config, first)
+    rows = others.split("all")
+    faces = Faces(torch.from_numpy(read_vectors(others, rows)), labels_of(rows))
+    train, val = ((rows["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
+    check_labels(before, faces.labels, train, val, str(others.folder))
+    networks = [build_mlp(before, faces.vectors.shape[1], seed) for seed in seeds]
+    for network in networks:
+        network.scale_by(faces.vectors)
+    members = [Member(network, train, val, seed) for network, seed in zip(networks, seeds, strict=True)]
+    fit(faces, members, before, plan_of(before, len(train)), progress=progress)
+    return {seed: _going_on(config, network, seed) for network, seed in zip(networks, seeds, strict=True)}
+
+
+def _config_before(config: MlpConfig, first: PretrainConfig) -> MlpConfig:
+    told = first.model_dump(mode="json")
+    keep = config.keep if first.head is not None else "loss"
+    return changed(
+        config,
+        data__manifest=told["manifest"],
+        head=told["head"],
+        optim__epochs=first.epochs,
+        optim__lr=first.lr,
+        keep=keep,
+        pretrain=None,
+    )
+
+
+@torch.no_grad()
+def _going_on(config: MlpConfig, learnt: Mlp, seed: int) -> Mlp:
+    """A network for ``config`` with the layers of one that may have another head."""
+    network = build_mlp(config, len(learnt.mean), seed)
+    network.mean.copy_(learnt.mean)
+    network.scale.copy_(learnt.scale)
+    network.layers.load_state_dict(learnt.layers.state_dict())
+    *_, new = dense_layers(network)
+    *_, old = dense_layers(learnt)
+    if math.prod(new.linear.weight.shape) == math.prod(old.linear.weight.shape):
+        new.load_state_dict(old.state_dict())
+    return network
