@@ -28,7 +28,7 @@ class VectorsConfig(Section):
     """
 
     manifest: Path
-    batch_size: Annotated[int, Field(ge=2, le=65536)] = 128
+    batch_size: Annotated[int, Field(ge=2, le=65536)] = 64
     balance: Literal["none", "inverse", "smoothed"] = "none"
 
 

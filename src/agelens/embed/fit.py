@@ -7,7 +7,6 @@ rounding of sums.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from agelens.embed.config import MlpConfig
-from agelens.embed.judge import judge
+from agelens.embed.judge import figures_of
 from agelens.embed.labels import Labels
 from agelens.embed.mlp import Mlp
 from agelens.embed.objective import stack_loss
@@ -31,6 +30,7 @@ from agelens.train.trainer import cpu_multiplies_bf16
 
 __all__ = ["Faces", "Fitted", "Member", "Plan", "fit", "plan_of"]
 
+AT_ONCE: Final = 1024  # validation faces of each member
 BETTER_IS_LESS: Final = ("loss", "mae")
 Places = npt.NDArray[np.int64]
 
@@ -111,7 +111,6 @@ def fit(
     weights = _weights(faces.labels, members, config.data.balance)
     batches = [_batches(one, config.data.batch_size) for one in members]
     results = [Fitted() for _ in members]
-    judged = copy.deepcopy(members[0].network)
     for epoch in range(plan.epochs):
         stack.train()
         for step in range(epoch * plan.steps, (epoch + 1) * plan.steps):
@@ -126,7 +125,7 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             progress(step + 1, total)
-        _keep_better(stack, faces, members, config, results, judged)
+        _keep_better(stack, vectors, faces.labels, members, config, results)
     return results
 
 
@@ -175,22 +174,36 @@ def _mask_seed(seed: int, step: int) -> int:
 
 def _keep_better(
     stack: StackedMlp,
-    faces: Faces,
+    vectors: torch.Tensor,
+    labels: Labels,
     members: Sequence[Member],
     config: MlpConfig,
     results: Sequence[Fitted],
-    judged: Mlp,
 ) -> None:
-    """Judge each member by its validation faces, and give its network the weights where they are the best so far.
-
-    ``judged`` is a network to put each one's weights into.
-    """
-    sign = 1 if config.keep in BETTER_IS_LESS else -1
-    for place, (member, result) in enumerate(zip(members, results, strict=True)):
-        figures = judge(stack.give(place, judged), faces.vectors, faces.labels, member.val, config)
+    """Judge each member by its validation faces, and give its network the weights where they are the best so far."""
+    sign, heads = 1 if config.keep in BETTER_IS_LESS else -1, stack.age_heads
+    for place, (numbers, member, result) in enumerate(
+        zip(_judged(stack, vectors, members), members, results, strict=True)
+    ):
+        told = labels.of(torch.from_numpy(member.val))
+        figures = figures_of(member.network.split(numbers), told, heads[place] if heads else None, config)
         if not math.isfinite(figures["loss"]):
             raise ConfigError("the loss grew beyond all numbers; take a lower optim.lr")
         result.figures.append(figures)
         if result.best < 0 or sign * figures[config.keep] < sign * result.figures[result.best][config.keep]:
             result.best = len(result.figures) - 1
             stack.give(place, member.network)
+
+
+@torch.inference_mode()
+def _judged(stack: StackedMlp, vectors: torch.Tensor, members: Sequence[Member]) -> list[torch.Tensor]:
+    """The last layer's numbers of each member's validation faces: (V, outputs) float32 each."""
+    stack.eval()
+    most = max(len(one.val) for one in members)
+    places = torch.from_numpy(np.stack([np.resize(one.val, most) for one in members]))  # the shorter ones once more
+    parts = []
+    for start in range(0, most, AT_ONCE):
+        some = functional.embedding(places[:, start : start + AT_ONCE], vectors)
+        parts.append(stack(some.transpose(1, 2), iter(())))
+    numbers = torch.cat(parts, dim=2).transpose(1, 2).float()
+    return [one[: len(member.val)] for one, member in zip(numbers, members, strict=True)]

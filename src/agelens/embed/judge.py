@@ -13,8 +13,9 @@ from agelens.embed.objective import stack_loss
 from agelens.train.dataset import NO_GENDER
 from agelens.train.heads import AgeHead, expected_age
 from agelens.train.heads.binned import Ranges
+from agelens.train.network import Logits
 
-__all__ = ["judge"]
+__all__ = ["figures_of", "judge"]
 
 
 @torch.inference_mode()
@@ -35,18 +36,23 @@ def judge(
         theirs, or ``relaxed`` off at most; "mae", of the expected ages, in years; "gender", a share. Those of which no
         face can tell are NaN.
     """
-    network.eval()
     chosen = torch.from_numpy(places)
-    age, gender = network(vectors[chosen])
-    told = labels.of(chosen)
-    numbers = torch.cat([age, age[:, :0] if gender is None else gender], dim=1)
-    one = Labels._make(values[None] for values in told)
-    heads = [] if network.head is None else [network.head]
-    figures = {"loss": float(stack_loss(numbers.T[None], one, torch.ones(1, len(chosen)), heads, config))}
-    if network.head is not None:
-        figures |= _age_figures(network.head, age, told, config.relaxed)
+    logits = network.eval()(vectors[chosen])
+    return figures_of(logits, labels.of(chosen), network.head, config)
+
+
+@torch.inference_mode()
+def figures_of(logits: Logits, labels: Labels, head: AgeHead | None, config: MlpConfig) -> dict[str, float]:
+    """What ``judge`` gives, of (M, …) logits and the labels of these faces."""
+    age, gender = logits
+    numbers = age if gender is None else torch.cat([age, gender], dim=1)
+    one = Labels._make(values[None] for values in labels)
+    heads = [] if head is None else [head]
+    figures = {"loss": float(stack_loss(numbers.T[None], one, torch.ones(1, len(numbers)), heads, config))}
+    if head is not None:
+        figures |= _age_figures(head, age, labels, config.relaxed)
     if gender is not None:
-        figures["gender"] = _mean((gender.argmax(dim=1) == told.gender)[told.gender != NO_GENDER])
+        figures["gender"] = _mean((gender.argmax(dim=1) == labels.gender)[labels.gender != NO_GENDER])
     return figures
 
 
