@@ -35,6 +35,7 @@ def predict(
     model: Path = Path(DEFAULT),
     cropped: Annotated[bool, Parameter(negative="")] = False,
     level: float = 0.9,
+    embedder: Path | None = None,
 ) -> int:
     """Estimate the age of every face in photos.
 
@@ -58,8 +59,11 @@ def predict(
         The photos are crops of one face each: where none is detected, the whole image is the face.
     level
         Share of the true ages that the intervals hold: 0.5, 0.8, 0.9 or 0.95.
+    embedder
+        For a bundle that takes vectors, what makes them: sface, a built-in model, or a network's file; the one that the
+        bundle names by default.
     """
-    estimator = _estimator(model, level)
+    estimator = _estimator(model, level, embedder)
     sources, photos = _expand(paths, skip_copies=annotate is not None)
     _check_outputs(csv_file, annotate, [*sources, model_file(model)])
     targets = {} if annotate is None else copy_targets(sources, annotate)
@@ -79,11 +83,15 @@ def predict(
     return 0 if all_written and not any(photo.error for photo in photos) else SOME_FAILED
 
 
-def _estimator(model: Path, level: float) -> AgeEstimator:
+def _estimator(model: Path, level: float, embedder: Path | None) -> AgeEstimator:
     try:
-        return AgeEstimator.load(model, level=level)
+        estimator = AgeEstimator.load(model, level=level, embedder=embedder)
     except ValueError as error:
         raise ConfigError(f"--level: {error}") from error
+    wanted = estimator.bundle.card.embedder
+    if wanted is not None and estimator.embedder is None:
+        raise ConfigError(f"{model}: takes vectors of {wanted.name!r}, which is not here; give its file by --embedder")
+    return estimator
 
 
 def _check_outputs(csv_file: Path | None, annotate: Path | None, inputs: Sequence[Path]) -> None:

@@ -43,7 +43,8 @@ def folds_of(rows: pd.DataFrame, count: int | None = None, seed: int = 0) -> npt
             raise DataError(str(error)) from error
     known = rows["fold"].notna()
     if not known.all() or rows["fold"].nunique() < 2:
-        found = "no folds" if not known.any() else f"{int((~known).sum())} of {len(rows)} faces in no fold"
+        some = "one fold only" if known.all() else f"{int((~known).sum())} of {len(rows)} faces in no fold"
+        found = some if known.any() else "no folds"
         raise DataError(f"the manifest has {found}; give how many to make, as --folds 5, or split it: agelens split")
     return np.unique(rows["fold"].to_numpy(dtype=np.int32), return_inverse=True)[1].astype(np.int32)
 

@@ -17,8 +17,9 @@ from typing import Any, Final
 from agelens.ahead import map_ahead
 from agelens.errors import DataError, MissingExtraError
 
-__all__ = ["MAPPERS", "Made", "MakeWork", "Mapper", "map_by_ray", "map_by_threads"]
+__all__ = ["FIRST_ERROR", "MAPPERS", "Made", "MakeWork", "Mapper", "cluster", "map_by_ray", "map_by_threads"]
 
+# In a traceback from another machine.
 FIRST_ERROR: Final = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
 DEATHS: Final = 3  # of its processes that a piece of work survives
 
@@ -57,7 +58,7 @@ def map_by_ray(make_work: MakeWork, items: Iterable[str], workers: int) -> Itera
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     try:
-        with _cluster():
+        with cluster():
             for row in _map(ray.data.from_items(rows), make_work, workers).iter_rows():
                 yield row["text"], row["data"]
     except (ray.exceptions.RayError, ConnectionError) as error:
@@ -68,8 +69,12 @@ def map_by_ray(make_work: MakeWork, items: Iterable[str], workers: int) -> Itera
 
 
 @contextmanager
-def _cluster() -> Iterator[None]:
-    """The cluster that this process has joined, or else one for the time of the work; Ray's own doings are not told."""
+def cluster() -> Iterator[None]:
+    """The cluster that this process has joined, or else one for the time of the work; Ray's own doings are not told.
+
+    Raises:
+        DataError: it could not be started.
+    """
     import ray
 
     if ray.is_initialized():

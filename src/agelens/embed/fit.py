@@ -8,7 +8,7 @@ rounding of sums.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -88,6 +88,7 @@ def fit(
     plan: Plan,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[int, Sequence[Mapping[str, float]]], None] = lambda epoch, figures: None,
 ) -> list[Fitted]:
     """Train the members' networks, all in one stack.
 
@@ -97,6 +98,7 @@ def fit(
         config: how they are trained.
         plan: how long; members that are trained apart come out as in one stack where it is the same.
         progress: called with the number of steps done and their total.
+        report: called after each epoch with its number, from 1 on, and the figures of each member's validation faces.
 
     Raises:
         ConfigError: the loss of a member grows beyond all numbers.
@@ -126,6 +128,7 @@ def fit(
             optimizer.step()
             progress(step + 1, total)
         _keep_better(stack, vectors, faces.labels, members, config, results)
+        report(epoch + 1, [one.figures[-1] for one in results])
     return results
 
 

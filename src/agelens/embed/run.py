@@ -10,10 +10,13 @@ It takes seconds to minutes, so it is not taken up where it was cut off but begu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from safetensors import SafetensorError
@@ -33,10 +36,28 @@ from agelens.train.curves import draw_curves
 from agelens.train.keeping import CONFIG, CURVES, METRICS
 from agelens.train.reading import read_as, write_config
 
-__all__ = ["BEST_WEIGHTS", "TrainedMlp", "is_vector_run", "load_trained_mlp", "train_mlp"]
+__all__ = [
+    "BEST_WEIGHTS",
+    "Learnt",
+    "TrainedMlp",
+    "fit_one",
+    "is_vector_run",
+    "load_trained_mlp",
+    "read_learnt",
+    "train_mlp",
+]
 
 BEST_WEIGHTS: Final = "checkpoints/best.safetensors"
 Progress = Callable[[str, int, int], None]
+
+
+class Learnt(NamedTuple):
+    """What is learnt from: a manifest of vectors, its faces, and the places of the splits train and val among these."""
+
+    manifest: Manifest
+    faces: Faces
+    train: npt.NDArray[np.int64]
+    val: npt.NDArray[np.int64]
 
 
 class TrainedMlp(NamedTuple):
@@ -64,30 +85,65 @@ def train_mlp(config: MlpConfig, out: Path, *, progress: Progress = lambda what,
     """
     if (out / CONFIG).exists():
         raise ConfigError(f"{out}: holds a run already; choose another --out")
-    manifest = read_manifest(config.data.manifest)
-    embedder_of(manifest)
-    rows = manifest.split("all")
-    faces = Faces(torch.from_numpy(read_vectors(manifest, rows)), labels_of(rows))
-    train, val = ((rows["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
-    check_labels(config, faces.labels, train, val, str(manifest.folder))
+    learnt = read_learnt(config.data.manifest)
+    check_labels(config, learnt.faces.labels, learnt.train, learnt.val, str(learnt.manifest.folder))
     make_folder(out)
-    network = _start(config, faces, train, manifest, progress)
-    member = Member(network, train, val, config.seed)
-    (fitted,) = fit(
-        faces, [member], config, plan_of(config, len(train)), progress=lambda *at: progress("training", *at)
-    )
+    network, fitted = fit_one(config, learnt, progress=progress)
     _write_run(out, config, network, fitted)
     return fitted
 
 
-def _start(config: MlpConfig, faces: Faces, train: Any, manifest: Manifest, progress: Progress) -> Mlp:
+def read_learnt(path: Path) -> Learnt:
+    """Read the vectors and labels of a manifest.
+
+    Raises:
+        DataError: it holds no vectors.
+    """
+    manifest = read_manifest(path)
+    embedder_of(manifest)
+    rows = manifest.split("all")
+    faces = Faces(torch.from_numpy(read_vectors(manifest, rows)), labels_of(rows))
+    return Learnt(manifest, faces, *((rows["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val")))
+
+
+def fit_one(
+    config: MlpConfig,
+    learnt: Learnt,
+    *,
+    progress: Progress = lambda what, done, total: None,
+    report: Callable[[int, Mapping[str, float]], None] = lambda epoch, figures: None,
+) -> tuple[Mlp, Fitted]:
+    """Train one network.
+
+    Args:
+        config: how.
+        learnt: from what; its labels fit, see ``check_labels``.
+        progress: called with what is being trained, the number of steps done and their total.
+        report: called after each epoch with its number, from 1 on, and the figures of the validation faces.
+
+    Raises:
+        ConfigError: the loss grew beyond all numbers.
+        DataError: what it is to learn from first are no vectors, or not such as can be learnt from.
+    """
+    network = _start(config, learnt, progress)
+    member = Member(network, learnt.train, learnt.val, config.seed)
+    (fitted,) = fit(
+        learnt.faces,
+        [member],
+        config,
+        plan_of(config, len(learnt.train)),
+        progress=partial(progress, "training"),
+        report=lambda epoch, figures: report(epoch, figures[0]),
+    )
+    return network, fitted
+
+
+def _start(config: MlpConfig, learnt: Learnt, progress: Progress) -> Mlp:
     if config.pretrain is not None:
-        first = pretrained(
-            config, config.pretrain, manifest, [config.seed], progress=lambda *at: progress("pre-training", *at)
-        )
-        return first[config.seed]
-    network = build_mlp(config, faces.vectors.shape[1], config.seed)
-    network.scale_by(faces.vectors[torch.from_numpy(train)])
+        told = partial(progress, "pre-training")
+        return pretrained(config, config.pretrain, learnt.manifest, [config.seed], progress=told)[config.seed]
+    network = build_mlp(config, learnt.faces.vectors.shape[1], config.seed)
+    network.scale_by(learnt.faces.vectors[torch.from_numpy(learnt.train)])
     return network
 
 

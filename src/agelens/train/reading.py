@@ -14,14 +14,15 @@ from agelens.errors import ConfigError
 from agelens.files import write_text
 from agelens.train.section import Section
 
-__all__ = ["changed", "read_as", "read_raw", "write_config"]
+__all__ = ["changed", "parsed", "read_as", "read_raw", "validated", "write_config"]
 
 Config = TypeVar("Config", bound=Section)
 KINDS: Final = ("head", "schedule")  # sections whose keys depend on their kind
+BESIDE: Final = ("tune",)  # sections that stand in the file of a training and are not for it
 
 
 def read_as(model: type[Config], path: Path, overrides: Mapping[str, str] | None = None) -> Config:
-    """Read a configuration from YAML.
+    """Read a configuration from YAML; a section ``tune`` beside it is left to ``agelens tune``.
 
     Args:
         model: its sections.
@@ -31,11 +32,11 @@ def read_as(model: type[Config], path: Path, overrides: Mapping[str, str] | None
     Raises:
         ConfigError: the file is missing or no YAML, or a key or value in it is wrong; all faults are named at once.
     """
-    raw = read_raw(path)
+    raw = {name: section for name, section in read_raw(path).items() if name not in BESIDE}
     _name_kinds(model, raw)
     for key in sorted(overrides or {}, key=_kind_first):
-        _override(raw, key, (overrides or {})[key])
-    return _validated(model, raw, str(path))
+        _put(raw, key.split("."), parsed(key, (overrides or {})[key]))
+    return validated(model, raw, str(path))
 
 
 def read_raw(path: Path) -> dict[Any, Any]:
@@ -78,7 +79,7 @@ def changed(config: Config, **values: Any) -> Config:
     raw = config.model_dump(mode="json")
     for key in sorted(values, key=_kind_first):
         _put(raw, key.split("__"), values[key])
-    return _validated(type(config), raw, "configuration")
+    return validated(type(config), raw, "configuration")
 
 
 def write_config(config: Section, path: Path) -> None:
@@ -98,11 +99,21 @@ def _kind_first(key: str) -> bool:
 def _name_kinds(model: type[Section], raw: dict[Any, Any]) -> None:
     """A head or schedule whose kind is not said has the default's."""
     for name in KINDS:
-        if isinstance(raw.get(name), dict):
+        if isinstance(raw.get(name), dict) and name in model.model_fields:
             raw[name].setdefault("kind", model.model_fields[name].default.kind)
 
 
-def _validated(model: type[Config], raw: dict[Any, Any], where: str) -> Config:
+def validated(model: type[Config], raw: dict[Any, Any], where: str) -> Config:
+    """Sections of plain values, checked.
+
+    Args:
+        model: what they must be.
+        raw: by their names.
+        where: they come from, as people call it.
+
+    Raises:
+        ConfigError: a key or value in it is wrong; all faults are named at once.
+    """
     _name_kinds(model, raw)
     try:
         return model.model_validate(raw)
@@ -111,9 +122,14 @@ def _validated(model: type[Config], raw: dict[Any, Any], where: str) -> Config:
         raise ConfigError(f"{where}: {faults}") from error
 
 
-def _override(raw: dict[Any, Any], key: str, text: str) -> None:
+def parsed(key: str, text: str) -> Any:
+    """The value of a key on the command line, as YAML reads it.
+
+    Raises:
+        ConfigError: YAML cannot.
+    """
     try:
-        _put(raw, key.split("."), yaml.safe_load(text))
+        return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"--{key}: {text!r} is no value as YAML writes it") from error
 

@@ -1,0 +1,128 @@
+"""The trials of a search, kept as they come.
+
+A search's folder holds
+
+    config.yaml      what was asked for, without the search
+    asked.json       the same with the search, by which a repeat is known
+    trials.jsonl     a line for each trial that is done
+    trials.json      the same with the best of them
+    trials.csv       a row for each trial
+    trials.png       the figure against each of the values
+    best.yaml        the best trial's configuration, for ``agelens train``
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from agelens.errors import ConfigError, OutputError
+from agelens.files import check_file, make_folder, write_text
+from agelens.train.reading import write_config
+from agelens.train.run import CONFIG
+from agelens.train.section import Section
+
+__all__ = ["Status", "Trial", "TrialBook"]
+
+TRIALS: Final = "trials.jsonl"
+ASKED: Final = "asked.json"
+# "stopped" before its last epoch; "failed" by an error of its own; "lost" with its process.
+Status = Literal["finished", "stopped", "failed", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One training of a search.
+
+    Attributes:
+        number: from 0 on.
+        parameters: dotted keys to plain values.
+        status: how it ended.
+        epochs: that it went through.
+        best: the epoch whose figures stand here, from 1 on; 0 where there is none.
+        figures: of the validation faces, by name; NaN for what no face can tell.
+        seconds: that it took.
+        error: why it failed.
+    """
+
+    number: int
+    parameters: Mapping[str, Any]
+    status: Status
+    epochs: int
+    best: int
+    figures: Mapping[str, float]
+    seconds: float
+    error: str | None = None
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it, which knows no NaN."""
+        figures = {name: value if math.isfinite(value) else None for name, value in self.figures.items()}
+        return {**asdict(self), "figures": figures}
+
+
+class TrialBook:
+    """The folder of a search: which trials are done, and where more go."""
+
+    def __init__(self, folder: Path, config: Section, asked: Mapping[str, Any]) -> None:
+        """Begin one, or go on with one that was begun with the same configuration.
+
+        Args:
+            folder: made where it is missing.
+            config: of the trainings.
+            asked: what else the trials depend on, plain values.
+
+        Raises:
+            ConfigError: the folder holds one of another configuration.
+            OutputError: it cannot be written in.
+        """
+        self.folder = make_folder(folder)
+        wanted = json.dumps({"config": config.model_dump(mode="json"), **asked}, sort_keys=True)
+        known = self._known()
+        if known is not None and known != wanted:
+            raise ConfigError(f"{folder}: holds a search of another configuration; choose another --out")
+        check_file(folder / TRIALS)
+        if known is None:
+            write_config(config, folder / CONFIG)
+            write_text(folder / ASKED, wanted + "\n")
+        self.trials = {one.number: one for one in self._read()}
+
+    def _known(self) -> str | None:
+        try:
+            return (self.folder / ASKED).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{self.folder / ASKED}: cannot be read ({error}); choose another --out") from error
+
+    def _read(self) -> Iterable[Trial]:
+        path = self.folder / TRIALS
+        try:
+            for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+                raw = json.loads(line)
+                figures = {name: math.nan if value is None else float(value) for name, value in raw["figures"].items()}
+                yield Trial(**{**raw, "figures": figures})
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise OutputError(f"{path}: no trials of a search ({error}); choose another --out") from error
+
+    def done(self, trials: int) -> list[Trial]:
+        """Those of the first ``trials`` that are done, in their order; one that its process took along is not."""
+        return [one for number, one in sorted(self.trials.items()) if number < trials and one.status != "lost"]
+
+    def missing(self, trials: int) -> list[int]:
+        """The numbers of the others."""
+        return sorted(set(range(trials)) - {one.number for one in self.done(trials)})
+
+    def add(self, trial: Trial) -> None:
+        """Keep a trial.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self.trials[trial.number] = trial
+        lines = (json.dumps(one.plain, allow_nan=False) + "\n" for _, one in sorted(self.trials.items()))
+        write_text(self.folder / TRIALS, "".join(lines))

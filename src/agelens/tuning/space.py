@@ -1,0 +1,63 @@
+"""Values drawn from a space, as plain numbers, and the configuration that has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from agelens.errors import ConfigError
+from agelens.train.config import changed
+from agelens.tuning.config import Config, Range
+
+__all__ = ["applied", "check_space", "drawn", "short"]
+
+Space = Mapping[str, Range]
+
+
+def drawn(space: Space, seed: int, number: int) -> dict[str, Any]:
+    """The values of one trial of a random search; the same for the same seed and number, however many there are."""
+    rng = np.random.default_rng([seed, number])
+    return {key: _draw(one, rng) for key, one in space.items()}
+
+
+def applied(config: Config, parameters: Mapping[str, Any]) -> Config:
+    """A configuration with other values, by their dotted keys.
+
+    Raises:
+        ConfigError: a key or value is wrong, or they do not fit each other.
+    """
+    return changed(config, **{key.replace(".", "__"): value for key, value in parameters.items()})
+
+
+def check_space(config: Config, space: Space) -> None:
+    """See that a configuration takes whatever may be drawn for each key.
+
+    Raises:
+        ConfigError: there is no such key, or it does not take one of these values.
+    """
+    for key, one in space.items():
+        for value in one.ends:
+            try:
+                applied(config, {key: value})
+            except ConfigError as error:
+                raise ConfigError(f"tune.space: {str(error).removeprefix('configuration: ')}") from error
+
+
+def short(value: float, one: Range) -> float:
+    """A number in four digits, within its range."""
+    low, high = one.ends
+    return min(max(float(f"{value:.4g}"), float(low)), float(high))
+
+
+def _draw(one: Range, rng: np.random.Generator) -> Any:
+    if one.choice is not None:
+        return one.choice[int(rng.integers(len(one.choice)))]
+    low, high = one.ends
+    if one.integer is not None:
+        return int(rng.integers(low, high, endpoint=True))
+    if one.log is not None:
+        return short(math.exp(rng.uniform(math.log(low), math.log(high))), one)
+    return short(float(rng.uniform(low, high)), one)
