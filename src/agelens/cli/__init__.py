@@ -52,6 +52,9 @@ COMMANDS: Final = {
     "crossval": Command(
         "Train for every fold and seed, and tell mean and standard deviation over these runs.", "train"
     ),
+    "tune": Command(
+        "Search for the best values of a configuration: many trainings, the worse of which stop early.", "tune"
+    ),
     "export": Command(
         "Make a bundle of a run's best weights, calibrated and measured on the validation split.", "train"
     ),

@@ -23,6 +23,8 @@ OPTIONS: Final = (
     "export",
     "no-export",
     "steps",
+    "trials",
+    "workers",
     "json",
 )
 

@@ -1,25 +1,24 @@
-"""What the trials of a search try: values drawn beforehand, or those that Optuna asks for."""
+"""What the trials of a search try: values drawn beforehand, or, one after another, those that Optuna asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 from ray import tune
 from ray.tune.search import Searcher
 
-from agelens.tuning.book import Trial
 from agelens.tuning.config import Range
-from agelens.tuning.space import drawn, short
+from agelens.tuning.space import drawn
 
-__all__ = ["Candidates", "OptunaCandidates", "RandomCandidates"]
+__all__ = ["Candidates", "RandomCandidates"]
 
-NUMBER = "number"
+NUMBER: Final = "number"
 
 
 class Candidates(Protocol):
-    """What is tried. Ray Tune makes a plain ``config`` of each trial, which these know to read."""
+    """What is tried; Ray Tune makes a plain ``config`` of each trial, which these know to read."""
 
     @property
     def space(self) -> dict[str, Any]:
@@ -27,13 +26,13 @@ class Candidates(Protocol):
 
     @property
     def samples(self) -> int:
-        """How often the whole space is drawn from."""
+        """How often the space is drawn from."""
 
     def searcher(self, metric: str, mode: str) -> Searcher | None:
-        """Who draws; None for Ray Tune itself."""
+        """Who draws, to make ``metric`` the least ("min") or the most ("max"); None for Ray Tune itself."""
 
     def number(self, config: Mapping[str, Any]) -> int:
-        """Of a trial that has ended, each asked once."""
+        """Of a trial that has ended; asked once for each."""
 
     def parameters(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """A trial's values, plain, by dotted keys."""
@@ -41,22 +40,30 @@ class Candidates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RandomCandidates:
-    """Trials of a random search: the ``numbers`` say what they try."""
+    """Those of a random search, whose trials have ``numbers``."""
 
     ranges: Mapping[str, Range]
     seed: int
     numbers: Sequence[int]
-    samples: int = 1
 
     @property
     def space(self) -> dict[str, Any]:
+        """The numbers."""
         return {NUMBER: tune.grid_search(list(self.numbers))}
 
+    @property
+    def samples(self) -> int:
+        """Each number once."""
+        return 1
+
     def searcher(self, metric: str, mode: str) -> Searcher | None:
+        """Nobody: all is drawn."""
         return None
 
     def number(self, config: Mapping[str, Any]) -> int:
+        """As it was given."""
         return int(config[NUMBER])
 
     def parameters(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        return drawn(self.ranges, self.seed, int(config[NUMBER]))
+        """What is drawn for its number."""
+        return drawn(self.ranges, self.seed, self.number(config))

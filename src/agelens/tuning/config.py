@@ -148,14 +148,13 @@ def _compared_by(config: Config, metric: str | None) -> Config:
 
 
 def _usual_space(config: Config) -> dict[str, Range]:
-    space = {"optim.lr": Range(log=(1e-4, 1e-2)), "optim.weight_decay": Range(log=(1e-6, 1e-1))}
+    dropout, numbers = Range(uniform=(0, 0.5)), Range(choice=(0, 1, 2))
     if isinstance(config, MlpConfig):
-        numbers = Range(choice=(0, 1, 2))
-        space |= {"mlp.dropout": Range(uniform=(0, 0.5)), "mlp.residuals": numbers, "mlp.blocks": numbers}
+        space = {"mlp.dropout": dropout, "mlp.residuals": numbers, "mlp.blocks": numbers}
         space |= {"data.batch_size": Range(choice=(64, 128, 256))}
     else:
-        space |= {"backbone.dropout": Range(uniform=(0, 0.5))}
-        space |= {"data.augment": Range(choice=("light", "standard", "strong"))}
+        space = {"backbone.dropout": dropout, "data.augment": Range(choice=("light", "standard", "strong"))}
+    space |= {"optim.lr": Range(log=(1e-4, 1e-2)), "optim.weight_decay": Range(log=(1e-6, 1e-1))}
     if config.schedule.kind == "exponential":
         space |= {"schedule.gamma": Range(uniform=(0.7, 1))}
     return space

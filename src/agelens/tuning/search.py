@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 import ray
 from ray import tune
+from ray.tune.error import TuneError
 from ray.tune.schedulers import ASHAScheduler
 
 from agelens.data.work import FIRST_ERROR, cluster
@@ -84,8 +84,10 @@ def search(
     """
     try:
         with _settings(), TemporaryDirectory() as storage, cluster():
-            _tuner(work, candidates, rules, folder.absolute(), storage, _Recorder(candidates, rules, keep), workers, gpu).fit()
-    except (ray.exceptions.RayError, tune.TuneError, ConnectionError) as error:
+            _tuner(
+                work, candidates, rules, folder.absolute(), storage, _Recorder(candidates, rules, keep), workers, gpu
+            ).fit()
+    except (ray.exceptions.RayError, TuneError, ConnectionError) as error:
         raise DataError(f"Ray failed: {_reason(error)}; what is done is kept, repeat the command to go on") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -101,7 +103,7 @@ def _tuner(
     workers: int | None,
     gpu: bool,
 ) -> tune.Tuner:
-    there = ray.cluster_resources()
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     kinds = {"gpu": there["GPU"]} if gpu and there.get("GPU") else {}
     cores = there.get("CPU", 1.0)
     at_once = workers or max(1, int(kinds.get("gpu", cores)))
@@ -138,6 +140,7 @@ def _trainable(
         place = folder / str(tune.get_context().get_trial_id())
         try:
             work(parameters(config), place, lambda epoch, figures: tune.report(told.epoch(epoch, figures, started)))
+            tune.report({**told.last, "whole": True})
         except (AgelensError, RuntimeError, ValueError, OSError, MemoryError) as error:
             tune.report({**told.last, "seconds": time.monotonic() - started, "error": _reason(error)})
         finally:
@@ -157,7 +160,7 @@ class _Told:
         value, best = float(figures[self._rules.metric]), self.last[FIGURE]
         self.last |= {"epoch": epoch, "seconds": time.monotonic() - started}
         if math.isnan(best) or (value < best if self._rules.less else value > best):
-            plain = {name: float(one) for name, one in figures.items()}
+            plain = {name: float(f"{one:.6g}") for name, one in figures.items()}
             self.last |= {"best": epoch, FIGURE: value, "figures": plain}
         return dict(self.last)
 
@@ -171,7 +174,13 @@ class _Recorder(tune.Callback):
         self._keep = keep
         self._last: dict[str, Mapping[str, Any]] = {}
 
-    def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Mapping[str, Any], **_: Any) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Ray Tune pickles whatever it has, to go on from, which is not how a search goes on here."""
+        return {}
+
+    def on_trial_result(
+        self, iteration: int, trials: Sequence[Any], trial: Any, result: Mapping[str, Any], **_: Any
+    ) -> None:
         self._last[trial.trial_id] = result
 
     def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
@@ -179,10 +188,13 @@ class _Recorder(tune.Callback):
         if "error" in last:
             self._end(trial, "failed", last["error"])
         else:
-            self._end(trial, "finished" if last["epoch"] >= self._rules.epochs else "stopped", None)
+            whole = "whole" in last or last["epoch"] >= self._rules.epochs
+            self._end(trial, "finished" if whole else "stopped", None)
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
-        self._end(trial, "lost", _reason(trial.get_error()))
+        text = str(trial.get_error())
+        died = f"its process died {DEATHS + 1} times, as when memory is short"
+        self._end(trial, "lost", died if "ActorDied" in text else _reason(TuneError(text)))
 
     def _end(self, trial: Any, status: Status, error: str | None) -> None:
         last = self._last.get(trial.trial_id, {})
@@ -214,10 +226,8 @@ def _settings() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _reason(error: BaseException | None) -> str:
+def _reason(error: Exception) -> str:
     """An error in one line; of a traceback from another process the error that came first."""
-    if isinstance(error, ray.exceptions.RayActorError):
-        return f"its process died {DEATHS + 1} times, as when memory is short"
     found = FIRST_ERROR.search(str(error))
     if found:
         return found[0][:300]

@@ -18,9 +18,8 @@ Space = Mapping[str, Range]
 
 
 def drawn(space: Space, seed: int, number: int) -> dict[str, Any]:
-    """The values of one trial of a random search; the same for the same seed and number, however many there are."""
-    rng = np.random.default_rng([seed, number])
-    return {key: _draw(one, rng) for key, one in space.items()}
+    """The values of one trial of a random search; each is a function of the seed, the trial's number and the key."""
+    return {key: _draw(one, np.random.default_rng([seed, number, *key.encode()])) for key, one in space.items()}
 
 
 def applied(config: Config, parameters: Mapping[str, Any]) -> Config:

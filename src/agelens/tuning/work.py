@@ -48,7 +48,9 @@ def check_work(config: Config) -> None:
         check_labels(config, learnt.faces.labels, learnt.train, learnt.val, str(learnt.manifest.folder))
         return
     if config.trainer.devices * config.trainer.num_nodes > 1:
-        raise ConfigError("trainer.devices and num_nodes: a trial has one device, and several trials run at once; set 1")
+        raise ConfigError(
+            "trainer.devices and num_nodes: a trial has one device, and several trials run at once; set 1"
+        )
     make_ready(config)
 
 
