@@ -15,7 +15,7 @@ from agelens.crossval import PRETRAINED, SCRATCH, CrossvalPlan, Run, RunBook
 from agelens.data.folds import FoldParts, fold_parts, folds_of
 from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.vectors import read_vectors
-from agelens.embed.checks import check_labels, fingerprint
+from agelens.embed.checks import check_labels, check_same_embedder, embedder_of, fingerprint
 from agelens.embed.config import MlpConfig
 from agelens.embed.fit import Faces, Member, fit, plan_of
 from agelens.embed.judge import judge
@@ -56,10 +56,16 @@ def crossvalidate(
     faces = Faces(torch.from_numpy(read_vectors(manifest, rows)), labels_of(rows))
     parts = _parts(rows, faces, plan, config)
     asked = {**plan._asdict(), "together": None, "faces": fingerprint(rows, manifest)}
+    if config.pretrain is not None:
+        first = read_manifest(config.pretrain.manifest)
+        check_same_embedder(embedder_of(manifest), embedder_of(first), str(first.folder))
+        asked["pretrain"] = fingerprint(first.split("all"), first)
     book = RunBook(out, config, asked)
     steps = plan_of(config, max(len(one.train) for one in parts.values()))
     for variant in (SCRATCH, PRETRAINED) if config.pretrain else (SCRATCH,):
         missing = book.missing(variant, parts)
+        if not missing:
+            continue
         starts = _starts(variant, config, faces, manifest, {seed for _, seed in missing}, progress)
         for begin in range(0, len(missing), plan.together):
             chosen = missing[begin : begin + plan.together]
