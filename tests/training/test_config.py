@@ -18,7 +18,9 @@ from agelens.train.heads import HEADS
 from agelens.train.schedule_configs import CosineSchedule, OneCycleSchedule
 from agelens.train.sections import FinetuneConfig, GenderConfig
 
-RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+RECIPES = sorted(
+    path for path in (Path(__file__).parents[2] / "configs").glob("*.yaml") if not path.stem.endswith("-vectors")
+)
 KINDS = {"head": set(HEADS), "schedule": {"constant", "one-cycle", "cosine", "exponential", "cyclic", "plateau"}}
 Read = Callable[..., TrainConfig]
 MINIMAL: dict[str, Any] = {"data": {"manifest": "crops"}, "backbone": {"name": "resnet18"}}
@@ -64,6 +66,7 @@ EVERYTHING: dict[str, Any] = {
         "faces": 500,
         "batch_size": 7,
         "workers": 3,
+        "fold": {"number": 1, "count": 5, "val_share": 0.2, "seed": 3},
         "augment": "strong",
         "balance": "smoothed",
     },

@@ -13,6 +13,7 @@ from agelens.cli import COMMANDS
 from agelens.data.columns import COLUMNS
 from agelens.data.reasons import Reason
 from agelens.data.sources import SOURCES
+from agelens.embed.config import MlpConfig, MlpOptim, MlpSection, PretrainConfig, VectorsConfig
 from agelens.train.config import TrainConfig
 from agelens.train.head_configs import AgeHeadConfig
 from agelens.train.schedule_configs import ScheduleConfig
@@ -31,6 +32,8 @@ from agelens.train.transforms import PRESETS
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 TRAINING = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+EMBEDDINGS = (ROOT / "docs" / "embeddings.md").read_text(encoding="utf-8")
+VECTOR_SECTIONS = {"data": VectorsConfig, "mlp": MlpSection, "optim": MlpOptim}
 SECTIONS = {"input": InputConfig, "backbone": BackboneConfig, "optim": OptimConfig, "checkpoint": CheckpointConfig}
 SECTIONS |= {"trainer": TrainerConfig, "gender": GenderConfig}
 HEADS = get_args(get_args(AgeHeadConfig)[0])
@@ -67,6 +70,18 @@ def test_every_extra_that_a_command_needs_exists() -> None:
 )
 def test_every_key_of_a_configuration_is_described(key: str) -> None:
     assert f"`{key}`" in TRAINING or f".{key}`" in TRAINING
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *MlpConfig.model_fields,
+        *(f"{name}.{key}" for name, section in VECTOR_SECTIONS.items() for key in section.model_fields),
+        *(f".{key}" for key in PretrainConfig.model_fields if key != "manifest"),
+    ],
+)
+def test_every_key_of_a_training_on_vectors_is_described(key: str) -> None:
+    assert f"`{key}`" in EMBEDDINGS or f"`{key}." in EMBEDDINGS
 
 
 def test_every_section_of_a_configuration_is_described() -> None:

@@ -19,7 +19,9 @@ from agelens.export import export
 from agelens.train.config import TrainConfig, changed, read_config
 from agelens.train.run import load_trained, train
 
-RECIPES = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+RECIPES = sorted(
+    path for path in (Path(__file__).parents[2] / "configs").glob("*.yaml") if not path.stem.endswith("-vectors")
+)
 
 
 def _of_another_network(recipe: Path) -> tuple[object, ...]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import lru_cache, partial
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from agelens.ahead import map_ahead
 from agelens.errors import DataError, MissingExtraError
@@ -22,6 +24,7 @@ __all__ = ["FIRST_ERROR", "MAPPERS", "Made", "MakeWork", "Mapper", "cluster", "m
 # In a traceback from another machine.
 FIRST_ERROR: Final = re.compile(r"^[\w.]+(?:Error|Exception): .+", re.MULTILINE)
 DEATHS: Final = 3  # of its processes that a piece of work survives
+LISTENER: Final = "ray_listen_error_messages"  # a thread of Ray's
 
 Made = tuple[str, bytes]
 MakeWork = Callable[[], Callable[[str], Made]]
@@ -77,21 +80,50 @@ def cluster() -> Iterator[None]:
     """
     import ray
 
-    if ray.is_initialized():
-        yield
-        return
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    for handler in logging.getLogger("ray.data").handlers:
-        handler.setLevel(logging.CRITICAL)
+    with _quiet():
+        if ray.is_initialized():
+            yield
+            return
+        try:
+            ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
+        except Exception as error:  # on a busy machine its parts do not find each other in time; its own has no class
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"Ray could not be started: {reason}; repeat the command") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ray logs, and one of its threads prints among the results what it hears of processes that died."""
+    noisy: list[logging.Logger | logging.Handler] = [
+        logging.getLogger("ray"),
+        *logging.getLogger("ray.data").handlers,
+    ]
+    levels = [one.level for one in noisy]
+    for one in noisy:
+        one.setLevel(logging.CRITICAL)
     try:
-        ray.init(log_to_driver=False, configure_logging=False, include_dashboard=False)
-    except Exception as error:  # on a busy machine its parts do not find each other in time; its own has no class
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"Ray could not be started: {reason}; repeat the command") from error
-    try:
-        yield
+        with redirect_stdout(_WithoutRay(sys.stdout)):
+            yield
     finally:
-        ray.shutdown()
+        for one, level in zip(noisy, levels, strict=True):
+            one.setLevel(level)
+
+
+class _WithoutRay:
+    """Standard output, but for what Ray's thread prints."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if threading.current_thread().name == LISTENER else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _map(rows: Any, make_work: MakeWork, workers: int) -> Any:

@@ -23,13 +23,13 @@ from typing import Any, Final, Literal
 from agelens.errors import ConfigError, OutputError
 from agelens.files import check_file, make_folder, write_text
 from agelens.train.reading import write_config
-from agelens.train.run import CONFIG
 from agelens.train.section import Section
 
 __all__ = ["Status", "Trial", "TrialBook"]
 
 TRIALS: Final = "trials.jsonl"
 ASKED: Final = "asked.json"
+CONFIG: Final = "config.yaml"
 # "stopped" before its last epoch; "failed" by an error of its own; "lost" with its process.
 Status = Literal["finished", "stopped", "failed", "lost"]
 

@@ -9,10 +9,8 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args
 from pydantic import Field, model_validator
 
 from agelens.embed.config import MlpConfig, read_any_config
-from agelens.embed.fit import BETTER_IS_LESS
 from agelens.errors import ConfigError
 from agelens.train.config import TrainConfig, changed
-from agelens.train.figures import BETTER
 from agelens.train.reading import parsed, read_raw, validated
 from agelens.train.section import Positive, Section
 from agelens.train.sections import CheckpointConfig
@@ -21,6 +19,7 @@ __all__ = ["Config", "Range", "TuneSection", "Tuning", "read_tuning"]
 
 TUNE: Final = "tune"
 SPACE: Final = "tune.space."
+LESS: Final = ("loss", "mae")  # is better; of other figures more
 Config = TrainConfig | MlpConfig
 
 
@@ -96,7 +95,7 @@ class Tuning(NamedTuple):
     @property
     def less_is_better(self) -> bool:
         """Whether the lowest figure is the best."""
-        return self.metric in BETTER_IS_LESS or BETTER.get(self.metric) == "lower"
+        return self.metric.removeprefix("val_") in LESS
 
 
 def read_tuning(path: Path, overrides: Mapping[str, str] | None = None) -> Tuning:

@@ -20,6 +20,7 @@ from agelens.tuning.book import Trial, TrialBook
 from agelens.tuning.config import Tuning
 from agelens.tuning.picture import draw_trials
 from agelens.tuning.space import applied, check_space
+from agelens.tuning.trial import Rules
 from agelens.tuning.work import check_work, work_of
 
 __all__ = ["BEST", "PICTURE", "RESULT", "TABLE", "tune"]
@@ -88,7 +89,7 @@ def _check_installed(search: str) -> None:
 
 
 def _run(tuning: Tuning, book: TrialBook, workers: int | None, progress: Progress) -> None:
-    from agelens.tuning.search import Rules, search  # Ray is an extra
+    from agelens.tuning.search import search  # Ray is an extra
 
     config, section = tuning
 
@@ -133,7 +134,7 @@ def _finish(tuning: Tuning, book: TrialBook) -> dict[str, Any]:
     )
     known = [one for one in trials if math.isfinite(one.figures.get(metric, math.nan)) and one.error is None]
     if not known:
-        raise ConfigError(f"{book.folder}: all {len(trials)} trials failed; the first: {trials[0].error}")
+        raise ConfigError(f"{book.folder}: every trial failed ({len(trials)}); the first: {trials[0].error}")
     best = min(known, key=lambda one: one.figures[metric] * (1 if tuning.less_is_better else -1))
     result = {
         "best": best.number,

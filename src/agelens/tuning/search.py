@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -19,15 +17,14 @@ from ray.tune.error import TuneError
 from ray.tune.schedulers import ASHAScheduler
 
 from agelens.data.work import FIRST_ERROR, cluster
-from agelens.errors import AgelensError, DataError
+from agelens.errors import DataError
 from agelens.tuning.book import Status, Trial
 from agelens.tuning.candidates import Candidates
-from agelens.tuning.work import Work
+from agelens.tuning.trial import FIGURE, Rules, Work, reason, trainable
 
-__all__ = ["Rules", "search"]
+__all__ = ["search"]
 
 DEATHS: Final = 2  # of its process that a trial survives
-FIGURE: Final = "figure"  # the best so far
 # Of Ray Tune: no files of its own, no reports, Ctrl-C as everywhere else, every epoch judged at once.
 SETTINGS: Final = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -37,25 +34,6 @@ SETTINGS: Final = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How trials are compared.
-
-    Attributes:
-        metric: by which figure.
-        less: whether the lowest is the best.
-        epochs: of a whole trial.
-        grace: epochs that every trial gets.
-        reduction: of so many trials that have come as far, one goes on.
-    """
-
-    metric: str
-    less: bool
-    epochs: int
-    grace: int
-    reduction: int
 
 
 def search(
@@ -88,7 +66,7 @@ def search(
                 work, candidates, rules, folder.absolute(), storage, _Recorder(candidates, rules, keep), workers, gpu
             ).fit()
     except (ray.exceptions.RayError, TuneError, ConnectionError) as error:
-        raise DataError(f"Ray failed: {_reason(error)}; what is done is kept, repeat the command to go on") from error
+        raise DataError(f"Ray failed: {reason(error)}; what is done is kept, repeat the command to go on") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -110,7 +88,7 @@ def _tuner(
     share = {name: min(1.0, math.floor(1e4 * count / at_once) / 1e4) for name, count in {"cpu": cores, **kinds}.items()}
     grace = min(rules.grace, rules.epochs)
     return tune.Tuner(
-        tune.with_resources(_trainable(work, candidates.parameters, rules, folder), share),
+        tune.with_resources(trainable(work, candidates.parameters, rules, folder), share),
         param_space=candidates.space,
         tune_config=tune.TuneConfig(
             metric=FIGURE,
@@ -128,41 +106,6 @@ def _tuner(
             failure_config=tune.FailureConfig(max_failures=DEATHS),
         ),
     )
-
-
-def _trainable(
-    work: Work, parameters: Callable[[Mapping[str, Any]], dict[str, Any]], rules: Rules, folder: Path
-) -> Callable[[dict[str, Any]], None]:
-    """What Ray Tune calls in a trial's process; an error of the training itself is reported, not raised."""
-
-    def trial(config: dict[str, Any]) -> None:
-        started, told = time.monotonic(), _Told(rules)
-        place = folder / str(tune.get_context().get_trial_id())
-        try:
-            work(parameters(config), place, lambda epoch, figures: tune.report(told.epoch(epoch, figures, started)))
-            tune.report({**told.last, "whole": True})
-        except (AgelensError, RuntimeError, ValueError, OSError, MemoryError) as error:
-            tune.report({**told.last, "seconds": time.monotonic() - started, "error": _reason(error)})
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-
-    return trial
-
-
-class _Told:
-    """The figures of a trial so far."""
-
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
-        self.last: dict[str, Any] = {"epoch": 0, "best": 0, FIGURE: math.nan, "figures": {}, "seconds": 0.0}
-
-    def epoch(self, epoch: int, figures: Mapping[str, float], started: float) -> dict[str, Any]:
-        value, best = float(figures[self._rules.metric]), self.last[FIGURE]
-        self.last |= {"epoch": epoch, "seconds": time.monotonic() - started}
-        if math.isnan(best) or (value < best if self._rules.less else value > best):
-            plain = {name: float(f"{one:.6g}") for name, one in figures.items()}
-            self.last |= {"best": epoch, FIGURE: value, "figures": plain}
-        return dict(self.last)
 
 
 class _Recorder(tune.Callback):
@@ -192,9 +135,9 @@ class _Recorder(tune.Callback):
             self._end(trial, "finished" if whole else "stopped", None)
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
-        text = str(trial.get_error())
+        found = FIRST_ERROR.search(Path(trial.error_file).read_text(encoding="utf-8", errors="replace"))
         died = f"its process died {DEATHS + 1} times, as when memory is short"
-        self._end(trial, "lost", died if "ActorDied" in text else _reason(TuneError(text)))
+        self._end(trial, "lost", found[0][:300] if found else died)
 
     def _end(self, trial: Any, status: Status, error: str | None) -> None:
         last = self._last.get(trial.trial_id, {})
@@ -224,12 +167,3 @@ def _settings() -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-
-
-def _reason(error: Exception) -> str:
-    """An error in one line; of a traceback from another process the error that came first."""
-    found = FIRST_ERROR.search(str(error))
-    if found:
-        return found[0][:300]
-    text = " ".join(str(error).split())[:300]
-    return text if isinstance(error, AgelensError) else f"{type(error).__name__}: {text}"

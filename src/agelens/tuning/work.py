@@ -1,10 +1,9 @@
-"""What one trial does, in whatever process it runs."""
+"""The training of one trial, in whatever process it runs."""
 
 from __future__ import annotations
 
 import contextlib
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,9 @@ from agelens.train.ready import make_ready
 from agelens.train.run import train
 from agelens.tuning.config import Config
 from agelens.tuning.space import applied
+from agelens.tuning.trial import Report, Work
 
-__all__ = ["Report", "Work", "check_work", "work_of"]
-
-# Takes the number of an epoch, from 1 on, and the figures of its validation faces.
-Report = Callable[[int, Mapping[str, float]], None]
-# Takes a trial's values, a path for what it writes, which is its own, and what it reports to.
-Work = Callable[[Mapping[str, Any], Path, Report], None]
+__all__ = ["check_work", "work_of"]
 
 
 def work_of(config: Config) -> Work:
@@ -67,7 +62,6 @@ def _train_crops(config: TrainConfig, folder: Path, report: Report) -> None:
     def tell(line: Mapping[str, float]) -> None:
         report(int(line["epoch"]), {name: value for name, value in line.items() if name.startswith("val_")})
 
-    shutil.rmtree(folder, ignore_errors=True)  # of a process that died
     try:
         train(config, folder, progress=False, report=tell)
     except KeyboardInterrupt:  # what Lightning makes of the end of a trial that is stopped
