@@ -88,29 +88,34 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--fresh", action="store_true", help="begin the cross-validations anew")
+    parser.add_argument("--untimed", action="store_true", help="the figures alone")
     given = parser.parse_args()
     if given.fresh:
         shutil.rmtree(given.work, ignore_errors=True)
-    times = [
-        "| task | precision | 25 together | one by one | times as fast | largest difference |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for precision in ("float32", "bf16"):
-        for task in TASKS:
-            times.append(timed(task, given.vectors, precision))
-            print(times[-1], flush=True)
+    if not given.untimed:
+        times = [
+            "| task | precision | 25 together | one by one | times as fast | largest difference |",
+            "|---|---|---:|---:|---:|---:|",
+        ]
+        for precision in ("float32", "bf16"):
+            for task in TASKS:
+                times.append(timed(task, given.vectors, precision))
+                print(times[-1], flush=True)
+        record("times", times, given.record)
     figures = ["| task | trained | faces | loss | accuracy | relaxed | MAE | gender |", "|---|---|---|" + "---:|" * 5]
     for task in TASKS:
         config = config_of(task, given.vectors, given.first, EPOCHS)
         figures += rows_of(task, crossvalidate(config, PLAN, given.work / task.replace(" ", "-")))
         print("\n".join(figures[-6:]), flush=True)
-    if given.record:
-        text = PAGE.read_text(encoding="utf-8")
-        for name, lines in (("figures", figures), ("times", times)):
-            before, rest = text.split(f"<!-- {name} -->")
-            _, after = rest.split(f"<!-- end of {name} -->")
-            text = before + f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end of {name} -->" + after
-        write_text(PAGE, text)
+    record("figures", figures, given.record)
+
+
+def record(name: str, lines: list[str], wanted: bool) -> None:
+    """Put a table into its place on the page."""
+    if wanted:
+        before, rest = PAGE.read_text(encoding="utf-8").split(f"<!-- {name} -->")
+        _, after = rest.split(f"<!-- end of {name} -->")
+        write_text(PAGE, before + f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end of {name} -->" + after)
 
 
 if __name__ == "__main__":

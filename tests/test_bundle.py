@@ -81,9 +81,9 @@ def test_the_network_never_gets_more_than_64_crops_at_once(
     counts: list[int] = []
     run_once = Bundle._run_once
 
-    def counted(self: Bundle, crops: Pixels) -> Output:
+    def counted(self: Bundle, crops: Pixels, name: str) -> Output:
         counts.append(len(crops))
-        return run_once(self, crops)
+        return run_once(self, crops, name)
 
     monkeypatch.setattr(Bundle, "_run_once", counted)
     assert len(Bundle.load(make_bundle()).run(_crops(150)).age_probs) == 150

@@ -49,6 +49,7 @@ FEATURES: Final = "features"  # the value within the network that its heads take
 FORMAT: Final = 1
 CROPS: Final = "crops"  # the network's input
 VECTORS: Final = "vectors"  # that of one which takes an embedder's
+ROUNDED: Final = 0.01  # of a vector's length, by which it may be off for having been stored in few bits
 CHALLENGE_AGE: Final = 101  # years, above which nobody can be estimated
 BATCH: Final = 64  # pictures at once: the network needs memory in proportion
 
@@ -261,6 +262,7 @@ class Bundle:
         embedder = self.card.embedder
         if embedder is None:
             raise ValueError(f"{self.card.name!r} takes crops, and no vectors")
+        vectors = np.asarray(vectors)
         if vectors.ndim != 2 or vectors.shape[1] != embedder.width or not np.issubdtype(vectors.dtype, np.floating):
             raise ValueError(
                 f"vectors are {vectors.dtype} {vectors.shape}; {self.card.name!r} takes floats (N, {embedder.width}) "
@@ -269,6 +271,8 @@ class Bundle:
         if not np.isfinite(vectors).all():
             broken = int((~np.isfinite(vectors).all(axis=1)).sum())
             raise ValueError(f"{broken} of {len(vectors)} vectors are not finite; leave those faces out")
+        if embedder.scale != "crops":
+            vectors = _of_length_1(vectors)
         if len(vectors) == 0:
             return self._nothing()
         step = 64 * BATCH  # they are small
@@ -299,6 +303,15 @@ class Bundle:
             ):
                 raise BundleError(f"the network of {self.card.name!r} gave no distributions; export the bundle again")
         return Output(*found) if len(found) > 1 else Output(found[0], np.zeros((len(faces), 0), np.float32))
+
+
+def _of_length_1(vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    """Vectors of a face-recognition network as its embedder gives them; those that are so to a hundredth stay."""
+    with np.errstate(over="ignore"):  # of lengths beyond all numbers
+        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    if not ((lengths > 0) & np.isfinite(lengths)).all():
+        raise ValueError("some vectors have no length, or one beyond all numbers; leave those faces out")
+    return vectors if (np.abs(lengths - 1) < ROUNDED).all() else vectors / lengths
 
 
 def _check_network(session: onnxruntime.InferenceSession, card: Card) -> None:

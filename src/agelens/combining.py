@@ -15,6 +15,7 @@ from agelens.ages import NUM_BINS
 from agelens.bundle import Bundle, Card, model_file
 from agelens.compression import Bits
 from agelens.data.manifest import Manifest
+from agelens.embedders import check_takes_crops
 from agelens.errors import ConfigError, ExportError
 from agelens.finishing import LEVELS, Finished, check_faces, finish
 from agelens.train.balance import training_year_weights
@@ -71,6 +72,8 @@ def combine(
     """
     files = [model_file(one).absolute() for one in bundles]  # which no built-in model's name is
     cards = [Bundle.load(file).card for file in files]
+    for card in cards:
+        check_takes_crops(card)
     shares = _shares(weights, len(files))
     _check_fit(bundles, cards)
     check_faces(manifest)

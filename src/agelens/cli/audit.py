@@ -21,7 +21,7 @@ from agelens.bundle import Bundle
 from agelens.cli.console import note, print_json, print_table, progress_bar
 from agelens.data.moving import check_new, manifest_file
 from agelens.data.resplit import write_elsewhere
-from agelens.embedders import open_embedder
+from agelens.embedders import check_takes_crops, open_embedder
 from agelens.errors import ConfigError
 from agelens.faces.embedder import Scale
 from agelens.files import make_folder, write_text
@@ -91,7 +91,7 @@ def audit(
         check_new(manifest_file(fix))
     settings = AuditSettings(
         checks=check,
-        bundles=[Bundle.load(path) for path in model],
+        bundles=[_opened(path) for path in model],
         in_sample=in_sample,
         embedder=None if embedder is None else open_embedder(embedder, scale=embedder_scale),
         same_face=same_face,
@@ -132,3 +132,9 @@ def _print(findings: Sequence[Finding], plain: dict[str, Any]) -> None:
     ]
     rows.append(["all", "", f"{len(findings):,}", f"{plain['samples']:,} of {plain['kept']:,}"])
     print_table(COLUMNS, rows)
+
+
+def _opened(path: Path) -> Bundle:
+    bundle = Bundle.load(path)
+    check_takes_crops(bundle.card)
+    return bundle

@@ -23,6 +23,7 @@ from agelens.export import export
 from agelens.files import real_path
 from agelens.train.config import TrainConfig, changed, read_config
 from agelens.train.lr_finder import find_lr, write_sweep
+from agelens.train.reading import read_raw
 from agelens.train.run import BUNDLE, CONFIG, REPORT, leads, refuse_another_run
 from agelens.train.run import train as train_run
 from agelens.train.teaching import ANSWERS
@@ -71,6 +72,8 @@ def train(
             raise ConfigError(f"{config}: a folder; go on with its run by --resume, or give a YAML file")
         out, config = out or config, config / CONFIG
     values = parse_overrides(overrides, manifest)
+    if (resume or find_rate or deterministic) and "mlp" in read_raw(config):
+        raise ConfigError("--resume, --find-lr and --deterministic are not for vectors, which train in seconds")
     if deterministic:
         values["trainer.deterministic"] = "true"
     run = out or Path("runs") / config.stem
@@ -78,8 +81,6 @@ def train(
         raise ConfigError(f"{run}: {config.name} in it would be written anew; choose another --out")
     settings = read_any_config(config, values)
     if isinstance(settings, MlpConfig):
-        if resume or find_rate or deterministic:
-            raise ConfigError("--resume, --find-lr and --deterministic are not for vectors, which train in seconds")
         train_on_vectors(settings, run, export_run=export_run)
         return
     if find_rate:

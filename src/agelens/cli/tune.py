@@ -34,9 +34,9 @@ def tune(
     """Search for the best values of a configuration: many trainings, the worse of which stop early.
 
     A section tune of the configuration says what is searched, how often, and by which figure; without it the usual keys
-    are. The best values end in best.yaml, for agelens train. Repeat a command that was cut off, or with more --trials,
-    and it goes on with those that are missing. Any value of the configuration can be given here by its key:
-    --optim.epochs 10, --tune.grace 3, --tune.space.optim.lr "{log: [1.0e-4, 1.0e-2]}".
+    are. The first trial has the configuration's own values, and the best ones end in best.yaml, for agelens train.
+    Repeat a command that was cut off, or with more --trials, and it goes on with those that are missing. Any value of
+    the configuration can be given here by its key: --optim.epochs 10, --tune.grace 3.
 
     Example:  agelens tune configs/utkface-vectors.yaml --trials 30
 

@@ -47,7 +47,7 @@ def export_vector_run(
     trained = load_trained_mlp(run)
     manifest = read_manifest(manifest_path or trained.config.data.manifest)
     with progress_bar("exporting and measuring") as advance:
-        done = export_mlp(trained.network, trained.config, manifest, target, name=name, terms=terms, progress=advance)
+        done = export_mlp(trained, manifest, target, name=name, terms=terms, progress=advance)
     if report is not None:
         write_report(reported(done.predictions, done.card), manifest, str(manifest.folder), report)
         show_figures(done.card.figures["val"])

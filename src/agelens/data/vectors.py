@@ -70,6 +70,8 @@ def _open(manifest: Manifest, width: int) -> npt.NDArray[Any]:
     file = manifest.folder / VECTORS_NAME
     try:
         matrix: npt.NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        if not isinstance(matrix, np.ndarray):
+            raise ValueError("several arrays in one file")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{file}: no matrix of vectors ({error}); embed the manifest again") from error
     if matrix.ndim != 2 or matrix.shape[1] != width or matrix.dtype not in KINDS or not matrix.flags.c_contiguous:

@@ -16,9 +16,10 @@ from agelens.embed.labels import Labels
 from agelens.errors import DataError
 from agelens.faces.embedder import EmbedderSpec
 from agelens.train.dataset import NO_GENDER
-from agelens.train.heads import HEADS
+from agelens.train.heads import HEADS, build_head
+from agelens.train.heads.binned import Ranges
 
-__all__ = ["check_labels", "check_same_embedder", "embedder_of", "fingerprint"]
+__all__ = ["check_apart", "check_labels", "check_same_embedder", "embedder_of", "fingerprint"]
 
 MIN_TRAINED: int = 2  # batch norm
 
@@ -44,6 +45,22 @@ def check_same_embedder(wanted: EmbedderSpec, found: EmbedderSpec, where: str) -
         raise DataError(
             f"{where}: vectors of embedder {found.name!r} ({found.width} numbers, {found.fingerprint[:12]}); "
             f"wanted those of {wanted.name!r} ({wanted.width} numbers, {wanted.fingerprint[:12]})"
+        )
+
+
+def check_apart(learnt: pd.DataFrame, judged: pd.DataFrame, where: str) -> None:
+    """See that no face is learnt from by which the network will be judged: the same picture, or one of the same bytes.
+
+    Raises:
+        DataError: some are.
+    """
+    known = set(zip(learnt["dataset"], learnt["source_path"], strict=True))
+    same = pd.Series([one in known for one in zip(judged["dataset"], judged["source_path"], strict=True)], dtype=bool)
+    same |= judged["digest"].notna().to_numpy() & judged["digest"].isin(learnt["digest"].dropna()).to_numpy()
+    if same.any():
+        raise DataError(
+            f"{where}: {int(same.sum()):,} faces to pre-train on are among those by which the network is judged; "
+            "leave them out of one"
         )
 
 
@@ -80,8 +97,11 @@ def _check_ages(config: MlpConfig, learnt: Labels, judged: Labels, where: str) -
     banded = int(learnt.age.isnan().sum() + judged.age.isnan().sum())
     if banded and not HEADS[kind].learns_bands:
         raise DataError(f"{where}: {banded:,} faces have an age band only, from which head.kind: {kind} learns nothing")
-    if _kinds(learnt.middle.round()) < 2:
-        raise DataError(f"{where}: all training faces are of one age; there is nothing to tell apart")
+    head = None if config.head is None else build_head(config.head)
+    classes = head.classes(learnt.middle) if isinstance(head, Ranges) else learnt.middle.round()
+    if _kinds(classes) < 2:
+        what = "range of head.bands" if isinstance(head, Ranges) else "age"
+        raise DataError(f"{where}: all training faces are of one {what}; there is nothing to tell apart")
     if config.keep == "mae" and bool(judged.age.isnan().all()):
         raise DataError(f"{where}: no validation face has an exact age, by which keep: mae chooses; set it to loss")
     if config.keep == "accuracy" and kind != "ranges" and bool(judged.age.isnan().all()):
@@ -97,5 +117,5 @@ def _kinds(values: torch.Tensor) -> int:
 def fingerprint(rows: pd.DataFrame, manifest: Manifest) -> str:
     """Another one for other faces, other labels, another order or another embedder."""
     told: dict[str, Any] = {"embedder": None if manifest.embedder is None else manifest.embedder.fingerprint}
-    columns = ["source_path", "dataset", "age", "age_low", "age_high", "gender", "group", "fold", "offset"]
+    columns = ["source_path", "dataset", "age", "age_low", "age_high", "gender", "group", "split", "fold", "offset"]
     return hashlib.sha256((repr(told) + rows[columns].to_csv(index=False)).encode()).hexdigest()

@@ -20,7 +20,7 @@ from agelens.embed.config import MlpConfig
 from agelens.embed.fit import Faces, Member, fit, plan_of
 from agelens.embed.judge import judge
 from agelens.embed.labels import labels_of
-from agelens.embed.mlp import Mlp, build_mlp
+from agelens.embed.mlp import Mlp, build_mlp, scale_all
 from agelens.embed.pretraining import pretrained
 
 __all__ = ["crossvalidate"]
@@ -66,7 +66,7 @@ def crossvalidate(
         missing = book.missing(variant, parts)
         if not missing:
             continue
-        starts = _starts(variant, config, faces, manifest, {seed for _, seed in missing}, progress)
+        starts = _starts(variant, config, faces, manifest, rows, {seed for _, seed in missing}, progress)
         for begin in range(0, len(missing), plan.together):
             chosen = missing[begin : begin + plan.together]
             members = [Member(copy.deepcopy(starts[seed]), *parts[fold, seed][:2], seed) for fold, seed in chosen]
@@ -93,15 +93,16 @@ def _starts(
     config: MlpConfig,
     faces: Faces,
     manifest: Manifest,
+    rows: pd.DataFrame,
     seeds: set[int],
     progress: Callable[[str, int, int], None],
 ) -> dict[int, Mlp]:
     """By seed, what the members of a variant start from."""
     if variant == PRETRAINED and config.pretrain is not None:
-        return pretrained(config, config.pretrain, manifest, sorted(seeds), progress=partial(progress, "pre-training"))
+        told = partial(progress, "pre-training")
+        return pretrained(config, config.pretrain, manifest, rows, sorted(seeds), progress=told)
     starts = {seed: build_mlp(config, faces.vectors.shape[1], seed) for seed in seeds}
-    for network in starts.values():
-        network.scale_by(faces.vectors)
+    scale_all(list(starts.values()), faces.vectors)
     return starts
 
 

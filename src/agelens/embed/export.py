@@ -15,12 +15,13 @@ from agelens import ages
 from agelens._version import VERSION
 from agelens.bundle import VECTORS, Bundle, Card
 from agelens.data.columns import GENDERS
-from agelens.data.manifest import Manifest
+from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.sources import terms_of
 from agelens.data.vectors import read_vectors
-from agelens.embed.checks import embedder_of
+from agelens.embed.checks import check_same_embedder, embedder_of
 from agelens.embed.config import MlpConfig
 from agelens.embed.mlp import Mlp
+from agelens.embed.run import TrainedMlp
 from agelens.errors import ConfigError, ExportError
 from agelens.finishing import LEVELS, PARITY_CROPS, Finished, check_faces, finish
 from agelens.onnx_network import program_to_onnx
@@ -51,8 +52,7 @@ class _BundleMlp(nn.Module):
 
 
 def export_mlp(
-    network: Mlp,
-    config: MlpConfig,
+    trained: TrainedMlp,
     manifest: Manifest,
     out: Path,
     *,
@@ -63,9 +63,8 @@ def export_mlp(
     """Make a bundle of a network that learnt from vectors, calibrated and measured on the validation split.
 
     Args:
-        network: with the weights to be taken.
-        config: that it was trained by.
-        manifest: of vectors; its training split is what the network learnt from.
+        trained: what came of a run.
+        manifest: of the same embedder's vectors, whose validation split calibrates and measures.
         out: the bundle to write.
         name: of the model, for the card.
         terms: under which it may be used; those of its data sets where this is empty.
@@ -76,17 +75,17 @@ def export_mlp(
 
     Raises:
         ConfigError: the network tells no age.
-        DataError: the manifest does not fit.
+        DataError: the manifest does not fit, or has another embedder's vectors.
         ExportError: network and bundle disagree.
         OutputError: ``out`` cannot be written.
     """
+    network, config, origin = trained
     if network.head is None:
         raise ConfigError("a bundle tells ages, and this network learnt gender alone (head: null)")
-    spec = embedder_of(manifest)
+    spec = origin.embedder
+    check_same_embedder(spec, embedder_of(manifest), str(manifest.folder))
     check_faces(manifest)
-    learnt = manifest.split("train")
-    datasets = sorted(learnt["dataset"].unique().tolist())
-    weights = training_year_weights(manifest, config.rebalance)
+    weights = training_year_weights(_learnt_from(config, manifest), config.rebalance)
     told = _BundleMlp(network, None if weights is None else torch.from_numpy(weights)).eval()
     card = Card(
         name=name,
@@ -95,8 +94,8 @@ def export_mlp(
         genders=GENDERS if network.genders else (),
         flip=False,
         interval_masses={str(level): level for level in LEVELS},
-        terms=terms or terms_of(datasets),
-        training={"datasets": datasets, "faces": len(learnt), "config": _without_paths(config)},
+        terms=terms or terms_of(origin.datasets),
+        training={"datasets": list(origin.datasets), "faces": origin.faces, "config": _without_paths(config)},
         embedder=spec,
     )
     return finish(
@@ -107,6 +106,14 @@ def export_mlp(
         check=lambda bundle: _check_parity(told, bundle, manifest),
         progress=progress,
     )
+
+
+def _learnt_from(config: MlpConfig, manifest: Manifest) -> Manifest:
+    """The run's own manifest, where it is needed and still to be had; else the one that was given in its place."""
+    own = config.data.manifest
+    if not config.rebalance or own.resolve() == manifest.folder.resolve() or not own.exists():
+        return manifest
+    return read_manifest(own)
 
 
 def _to_onnx(network: _BundleMlp, width: int) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ rounding of sums.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -28,8 +29,9 @@ from agelens.train.balance import sample_weights
 from agelens.train.schedules import rate_factor
 from agelens.train.trainer import cpu_multiplies_bf16
 
-__all__ = ["Faces", "Fitted", "Member", "Plan", "fit", "plan_of"]
+__all__ = ["Faces", "Fitted", "Member", "Places", "Plan", "fit", "plan_of"]
 
+LAYER_WEIGHT: Final = r"dense\.\d+\.weight"
 AT_ONCE: Final = 1024  # validation faces of each member
 BETTER_IS_LESS: Final = ("loss", "mae")
 Places = npt.NDArray[np.int64]
@@ -140,7 +142,7 @@ def _fit_heads(labels: Labels, members: Sequence[Member]) -> None:
 
 def _groups(stack: StackedMlp, config: MlpConfig) -> list[dict[str, Any]]:
     """Weights of layers decay; biases, norms and the heads' own numbers do not."""
-    layers = [one for one in stack.parameters() if one.ndim == 3 and one.shape[2] > 1]
+    layers = [one for name, one in stack.named_parameters() if re.fullmatch(LAYER_WEIGHT, name)]
     known = {id(one) for one in layers}
     others = [one for one in stack.parameters() if id(one) not in known]
     return [{"params": layers, "weight_decay": config.optim.weight_decay}, {"params": others, "weight_decay": 0.0}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -13,7 +14,7 @@ from agelens.embed.config import MlpConfig, MlpSection
 from agelens.train.heads import AgeHead, build_head
 from agelens.train.network import Logits
 
-__all__ = ["Dense", "Mlp", "Residual", "build_mlp", "dense_layers"]
+__all__ = ["Dense", "Mlp", "Residual", "build_mlp", "dense_layers", "scale_all"]
 
 TINY: Final = 1e-7  # spread of a number that is the same in all vectors
 
@@ -93,19 +94,22 @@ class Mlp(nn.Module):
         return self.split(self.last(numbers))
 
     def scaled(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Each number of a vector with a mean of 0 and a spread of 1, over the faces that ``scale_by`` was told."""
+        """Each number of a vector with a mean of 0 and a spread of 1, over the faces that ``scale_all`` was told."""
         return (vectors - self.mean) * self.scale
-
-    def scale_by(self, vectors: torch.Tensor) -> None:
-        """Scale vectors by the mean and the spread of these, (N, D); a number that is the same in all becomes 0."""
-        spread, mean = torch.std_mean(vectors.double(), dim=0, correction=0)
-        self.mean.copy_(mean)
-        self.scale.copy_((1 / spread).where(spread > TINY, 0))
 
     def split(self, numbers: torch.Tensor) -> Logits:
         """The last layer's numbers, (N, all), told apart."""
         outputs = numbers.shape[1] - self.genders
         return Logits(numbers[:, :outputs], numbers[:, outputs:] if self.genders else None)
+
+
+@torch.no_grad()
+def scale_all(networks: Sequence[Mlp], vectors: torch.Tensor) -> None:
+    """Have networks scale vectors by the mean and the spread of these, (N, D); a number the same in all becomes 0."""
+    spread, mean = torch.std_mean(vectors.double(), dim=0, correction=0)
+    for one in networks:
+        one.mean.copy_(mean)
+        one.scale.copy_((1 / spread).where(spread > TINY, 0))
 
 
 def dense_layers(member: Mlp) -> list[Dense]:

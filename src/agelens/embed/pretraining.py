@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
+import pandas as pd
 import torch
 
 from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.vectors import read_vectors
-from agelens.embed.checks import check_labels, check_same_embedder, embedder_of
+from agelens.embed.checks import check_apart, check_labels, check_same_embedder, embedder_of
 from agelens.embed.config import MlpConfig, PretrainConfig
 from agelens.embed.fit import Faces, Member, fit, plan_of
 from agelens.embed.labels import labels_of
-from agelens.embed.mlp import Mlp, build_mlp, dense_layers
+from agelens.embed.mlp import Mlp, build_mlp, dense_layers, scale_all
 from agelens.train.reading import changed
 
 __all__ = ["pretrained"]
@@ -23,6 +23,7 @@ def pretrained(
     config: MlpConfig,
     first: PretrainConfig,
     manifest: Manifest,
+    judged: pd.DataFrame,
     seeds: Sequence[int],
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -35,23 +36,25 @@ def pretrained(
         config: what they are for.
         first: what they learn from before.
         manifest: what they will learn from then; its vectors must be of the same embedder.
+        judged: its rows by which they will be judged, of which none may be among ``first``'s.
         seeds: of their weights and their order.
         progress: called with the number of steps done and their total.
 
     Raises:
         ConfigError: the loss grew beyond all numbers.
-        DataError: the vectors are another embedder's, or not such as can be learnt from.
+        DataError: the vectors are another embedder's, not such as can be learnt from, or some of ``judged``'s faces are
+            among them.
     """
     others = read_manifest(first.manifest)
     check_same_embedder(embedder_of(manifest), embedder_of(others), str(others.folder))
     before = _config_before(config, first)
     rows = others.split("all")
+    check_apart(rows[rows["split"].isin(["train", "val"])], judged, str(others.folder))
     faces = Faces(torch.from_numpy(read_vectors(others, rows)), labels_of(rows))
     train, val = ((rows["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
     check_labels(before, faces.labels, train, val, str(others.folder))
     networks = [build_mlp(before, faces.vectors.shape[1], seed) for seed in seeds]
-    for network in networks:
-        network.scale_by(faces.vectors)
+    scale_all(networks, faces.vectors)
     members = [Member(network, train, val, seed) for network, seed in zip(networks, seeds, strict=True)]
     fit(faces, members, before, plan_of(before, len(train)), progress=progress)
     return {seed: _going_on(config, network, seed) for network, seed in zip(networks, seeds, strict=True)}
@@ -59,14 +62,13 @@ def pretrained(
 
 def _config_before(config: MlpConfig, first: PretrainConfig) -> MlpConfig:
     told = first.model_dump(mode="json")
-    keep = config.keep if first.head is not None else "loss"
     return changed(
         config,
         data__manifest=told["manifest"],
         head=told["head"],
         optim__epochs=first.epochs,
         optim__lr=first.lr,
-        keep=keep,
+        keep="loss",
         pretrain=None,
     )
 
@@ -80,6 +82,6 @@ def _going_on(config: MlpConfig, learnt: Mlp, seed: int) -> Mlp:
     network.layers.load_state_dict(learnt.layers.state_dict())
     *_, new = dense_layers(network)
     *_, old = dense_layers(learnt)
-    if math.prod(new.linear.weight.shape) == math.prod(old.linear.weight.shape):
+    if new.linear.weight.shape == old.linear.weight.shape:
         new.load_state_dict(old.state_dict())
     return network

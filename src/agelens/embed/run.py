@@ -3,24 +3,26 @@
     config.yaml          what was asked for
     metrics.csv          a line an epoch
     curves.png           the same, to look at
-    checkpoints/         best.safetensors, the weights of the best epoch
+    checkpoints/         best.safetensors, the weights of the best epoch, and in its metadata what they learnt from
 
 It takes seconds to minutes, so it is not taken up where it was cut off but begun again.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
 from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.vectors import read_vectors
@@ -28,9 +30,11 @@ from agelens.embed.checks import check_labels, embedder_of
 from agelens.embed.config import MlpConfig
 from agelens.embed.fit import Faces, Fitted, Member, fit, plan_of
 from agelens.embed.labels import labels_of
-from agelens.embed.mlp import Mlp, build_mlp
+from agelens.embed.mlp import Mlp, build_mlp, scale_all
 from agelens.embed.pretraining import pretrained
 from agelens.errors import ConfigError
+from agelens.faces.align import CropSpec
+from agelens.faces.embedder import EmbedderSpec
 from agelens.files import atomic_path, make_folder, write_text
 from agelens.train.curves import draw_curves
 from agelens.train.keeping import CONFIG, CURVES, METRICS
@@ -39,6 +43,7 @@ from agelens.train.reading import read_as, write_config
 __all__ = [
     "BEST_WEIGHTS",
     "Learnt",
+    "Origin",
     "TrainedMlp",
     "fit_one",
     "is_vector_run",
@@ -47,24 +52,42 @@ __all__ = [
     "train_mlp",
 ]
 
+ORIGIN: Final = "agelens.origin"
 BEST_WEIGHTS: Final = "checkpoints/best.safetensors"
 Progress = Callable[[str, int, int], None]
 
 
 class Learnt(NamedTuple):
-    """What is learnt from: a manifest of vectors, its faces, and the places of the splits train and val among these."""
+    """What is learnt from: a manifest of vectors, its kept rows and their faces, and where train and val are there."""
 
     manifest: Manifest
+    rows: pd.DataFrame
     faces: Faces
     train: npt.NDArray[np.int64]
     val: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a network learnt from.
+
+    Attributes:
+        embedder: whose vectors.
+        datasets: names of the data sets, those that it was pre-trained on too.
+        faces: of its own training split.
+    """
+
+    embedder: EmbedderSpec
+    datasets: tuple[str, ...]
+    faces: int
+
+
 class TrainedMlp(NamedTuple):
-    """What came of a run on vectors: its network, in evaluation mode, and its configuration."""
+    """What came of a run on vectors: its network, in evaluation mode, its configuration, and what it learnt from."""
 
     network: Mlp
     config: MlpConfig
+    origin: Origin
 
 
 def train_mlp(config: MlpConfig, out: Path, *, progress: Progress = lambda what, done, total: None) -> Fitted:
@@ -89,7 +112,7 @@ def train_mlp(config: MlpConfig, out: Path, *, progress: Progress = lambda what,
     check_labels(config, learnt.faces.labels, learnt.train, learnt.val, str(learnt.manifest.folder))
     make_folder(out)
     network, fitted = fit_one(config, learnt, progress=progress)
-    _write_run(out, config, network, fitted)
+    _write_run(out, config, network, fitted, _origin_of(config, learnt))
     return fitted
 
 
@@ -103,7 +126,9 @@ def read_learnt(path: Path) -> Learnt:
     embedder_of(manifest)
     rows = manifest.split("all")
     faces = Faces(torch.from_numpy(read_vectors(manifest, rows)), labels_of(rows))
-    return Learnt(manifest, faces, *((rows["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val")))
+    return Learnt(
+        manifest, rows, faces, *((rows["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
+    )
 
 
 def fit_one(
@@ -141,13 +166,21 @@ def fit_one(
 def _start(config: MlpConfig, learnt: Learnt, progress: Progress) -> Mlp:
     if config.pretrain is not None:
         told = partial(progress, "pre-training")
-        return pretrained(config, config.pretrain, learnt.manifest, [config.seed], progress=told)[config.seed]
+        judged = learnt.rows.iloc[learnt.val]
+        return pretrained(config, config.pretrain, learnt.manifest, judged, [config.seed], progress=told)[config.seed]
     network = build_mlp(config, learnt.faces.vectors.shape[1], config.seed)
-    network.scale_by(learnt.faces.vectors[torch.from_numpy(learnt.train)])
+    scale_all([network], learnt.faces.vectors[torch.from_numpy(learnt.train)])
     return network
 
 
-def _write_run(out: Path, config: MlpConfig, network: Mlp, fitted: Fitted) -> None:
+def _origin_of(config: MlpConfig, learnt: Learnt) -> Origin:
+    datasets = set(learnt.rows["dataset"].iloc[learnt.train])
+    if config.pretrain is not None:
+        datasets |= set(read_manifest(config.pretrain.manifest).split("train")["dataset"])
+    return Origin(embedder_of(learnt.manifest), tuple(sorted(datasets)), len(learnt.train))
+
+
+def _write_run(out: Path, config: MlpConfig, network: Mlp, fitted: Fitted, origin: Origin) -> None:
     rows = [
         {"epoch": epoch + 1, **{f"val_{name}": value for name, value in figures.items()}}
         for epoch, figures in enumerate(fitted.figures)
@@ -155,7 +188,7 @@ def _write_run(out: Path, config: MlpConfig, network: Mlp, fitted: Fitted) -> No
     write_text(out / METRICS, pd.DataFrame(rows).to_csv(index=False))
     draw_curves(rows, out / CURVES)
     with atomic_path(out / BEST_WEIGHTS) as temporary:
-        temporary.write_bytes(save(network.state_dict()))
+        temporary.write_bytes(save(network.state_dict(), metadata={ORIGIN: json.dumps(asdict(origin))}))
     write_config(config, out / CONFIG)  # last: it says that the run is whole
 
 
@@ -172,10 +205,17 @@ def load_trained_mlp(run: Path) -> TrainedMlp:
     """
     config = read_as(MlpConfig, run / CONFIG)
     try:
-        tensors = load_file(run / BEST_WEIGHTS)
-        network = build_mlp(config, len(tensors["mean"]), config.seed)
+        with safe_open(run / BEST_WEIGHTS, framework="pt") as file:
+            origin = _origin(json.loads(file.metadata()[ORIGIN]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
+        network = build_mlp(config, origin.embedder.width, config.seed)
         network.load_state_dict(tensors)
-    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = f"no weights of this run ({type(error).__name__}); train again"
         raise ConfigError(f"{run / BEST_WEIGHTS}: {reason}") from error
-    return TrainedMlp(network.eval(), config)
+    return TrainedMlp(network.eval(), config, origin)
+
+
+def _origin(raw: dict[str, Any]) -> Origin:
+    embedder = EmbedderSpec(**{**raw["embedder"], "crop": CropSpec(**raw["embedder"]["crop"])})
+    return Origin(embedder, tuple(map(str, raw["datasets"])), int(raw["faces"]))

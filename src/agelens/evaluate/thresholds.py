@@ -18,7 +18,7 @@ from scipy.stats import beta
 from agelens.errors import DataError
 from agelens.evaluate.evaluation import Predictions
 from agelens.evaluate.groups import KINDS, group_labels, group_names
-from agelens.evaluate.people import people_count, subject_numbers
+from agelens.evaluate.people import effective_count, subject_numbers
 
 __all__ = [
     "LEGAL",
@@ -98,8 +98,8 @@ def choose_threshold(faces: Sides, max_false_pass: float) -> float:
     """The lowest challenge age, in tenths of a year, at which a new minor passes no more often than is let through.
 
     Of n minors' estimated ages the ``⌈(n + 1)·(1 - share)⌉``-th smallest must not pass, as in split-conformal
-    prediction; the challenge age is the next tenth of a year above it. Where people have several faces, n is the number
-    of people, and the same share of all faces must not pass.
+    prediction; the challenge age is the next tenth of a year above it. Where people have several faces, the share is
+    one of faces, and n is their effective number, see ``people.effective_count``.
 
     Args:
         faces: as ``sides`` gives them.
@@ -112,15 +112,16 @@ def choose_threshold(faces: Sides, max_false_pass: float) -> float:
     if not 0 < max_false_pass < 1:
         raise ValueError(f"max_false_pass is {max_false_pass}; it must lie within 0…1, both excluded")
     minors = np.sort(faces.age[faces.minor])
-    people = people_count(faces.rows[faces.minor])
+    people = effective_count(faces.rows[faces.minor])
     wanted = math.ceil((people + 1) * (1 - max_false_pass) - ROUNDING)
     if wanted > people:
         needed = math.ceil(1 / max_false_pass) - 1
+        one_in = f"one in {1 / max_false_pass:,.0f}"
         raise DataError(
-            f"{people:,} people below {faces.legal}: too few to see that one in {1 / max_false_pass:,.0f} passes; "
+            f"faces of {people:,.0f} people below {faces.legal}: too few to see that {one_in} passes; "
             f"at least {needed:,} are needed, or a larger share"
         )
-    rank = math.ceil(wanted * len(minors) / people)
+    rank = min(len(minors), math.ceil(wanted * len(minors) / people - ROUNDING))
     above = (math.floor(minors[rank - 1] / STEP + ROUNDING) + 1) * STEP
     return round(float(above), 1)
 
@@ -130,16 +131,16 @@ def rates(faces: Sides, challenge: float) -> dict[str, Any]:
 
     ``false_pass`` and ``false_fail`` are None where nobody could be passed or failed falsely, else the share with
     ``faces`` that it is of and ``interval``, its exact 95 % interval; where people have several faces, that of the same
-    share of as many people, as if a person's faces told no more than one of them.
+    share of their effective number, see ``people.effective_count``, as if all faces of a person told the same.
 
     Source: Clopper, Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial", 1934;
     for a number of people in place of faces, Korn, Graubard, "Confidence intervals for proportions with small expected
-    number of positive counts estimated from survey data", 1998, with the largest design effect that there can be.
+    number of positive counts estimated from survey data", 1998.
     """
     passed, minor = faces.age >= challenge, faces.minor
     return {
-        "false_pass": _share(passed[minor], people_count(faces.rows[minor])),
-        "false_fail": _share(~passed[~minor], people_count(faces.rows[~minor])),
+        "false_pass": _share(passed[minor], effective_count(faces.rows[minor])),
+        "false_fail": _share(~passed[~minor], effective_count(faces.rows[~minor])),
     }
 
 
@@ -240,14 +241,14 @@ def _tenths(faces: Sides) -> list[Values]:
     return [places for fold in range(FOLDS) if len(places := np.flatnonzero(part[people] == fold))]
 
 
-def _share(wrong: npt.NDArray[np.bool_], people: int) -> dict[str, Any] | None:
+def _share(wrong: npt.NDArray[np.bool_], people: float) -> dict[str, Any] | None:
     if not len(wrong):
         return None
     share = float(wrong.mean())
     return {"share": share, "faces": len(wrong), "interval": _exact_interval(share * people, people)}
 
 
-def _exact_interval(count: float, total: int) -> list[float]:
+def _exact_interval(count: float, total: float) -> list[float]:
     """Of a share, by Clopper and Pearson; the count need not be whole."""
     tail = (1 - LEVEL) / 2
     low = beta.ppf(tail, count, total - count + 1) if count > 0 else 0.0

@@ -42,6 +42,7 @@ TEMPLATES: Final[Mapping[str, Floats]] = {
     / 112,
 }
 
+WHOLE: Final = "face"  # the template of an image that is a crop of a face
 WARP_SIDE: Final = 32_766  # OpenCV's warp takes no image with a longer side
 
 # Beyond the photo's edge the last row or column goes on: no black corners for a network to learn from.
@@ -164,6 +165,9 @@ def crop_whole(image: Image, spec: CropSpec) -> Image:
     """
     height, width = image.shape[:2]
     side = max(height, width)
+    if spec.template != WHOLE:  # the face lies in such images as in that template
+        points = TEMPLATES[WHOLE] * side + (np.array([width, height]) - side) / 2 - 0.5
+        return warp(image, similarity(points, spec.points()), spec.size)
     scale = spec.size / side
     # pixel centres lie at half steps: (u + ½)·scale - ½ keeps the image in the middle
     shift_x, shift_y = (spec.size - scale * np.array([width, height]) + scale - 1) / 2

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -39,18 +39,23 @@ class EmbedderSpec:
     """Which embedder vectors come from; vectors of two embedders cannot be told apart by looking at them.
 
     Attributes:
-        name: by which it can be opened again, see ``embedders.open_embedder``; for people, and for messages.
+        name: "sface", a built-in model's, or that of its file; for people, and for messages.
         fingerprint: SHA-256, in hexadecimal digits, of its file and of how it is used; equal for equal vectors.
         width: numbers of a vector.
         crop: how faces are cut for it.
+        scale: of the pixels that it wants; "crops" for a bundle, whose vectors have any length, all others' have length
+            1.
     """
 
     name: str
     fingerprint: str
     width: int
     crop: CropSpec
+    scale: Scale | Literal["crops"]
 
     def __post_init__(self) -> None:
+        if self.scale not in (*get_args(Scale), "crops"):
+            raise ValueError(f"an embedder whose pixels are {str(self.scale)[:80]!r}")
         if not (0 < self.width <= MAX_WIDTH and len(self.fingerprint) == 64 and set(self.fingerprint) <= DIGITS):
             raise ValueError(f"an embedder of width {self.width} and fingerprint {self.fingerprint[:80]!r}")
 
@@ -119,7 +124,9 @@ class Embedder:
         noise = np.random.default_rng(0).integers(0, 256, (1, network.crop.size, network.crop.size, 3), dtype=np.uint8)
         width = self._checked(noise).shape[1]
         try:
-            self.spec = EmbedderSpec(network.name, network.fingerprint(self._output), width, network.crop)
+            self.spec = EmbedderSpec(
+                network.name, network.fingerprint(self._output), width, network.crop, network.scale
+            )
         except ValueError as error:
             raise BundleError(f"{network.file}: is no face embedder ({error})") from error
 
@@ -138,7 +145,7 @@ class Embedder:
         Raises:
             BundleError: the file is missing, damaged, or no such network.
         """
-        return cls(Network(path, str(path), scale=scale, threads=threads))
+        return cls(Network(path, path.name, scale=scale, threads=threads))
 
     def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """One vector a face.

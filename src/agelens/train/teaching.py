@@ -16,6 +16,7 @@ from agelens import ages
 from agelens.bundle import Bundle, model_file
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest
+from agelens.embedders import check_takes_crops
 from agelens.errors import ConfigError, DataError
 from agelens.evaluate.evaluation import predict_rows
 from agelens.faces.align import recrop_matrix
@@ -39,6 +40,7 @@ def check_teachers(teachers: Sequence[Path], manifest: Manifest) -> None:
     """
     for path in teachers:
         card = Bundle.load(path).card
+        check_takes_crops(card)
         if card.genders not in ((), GENDERS):
             raise ConfigError(f"{path}: tells the genders {card.genders}; a teacher must tell {GENDERS}, or none")
         try:

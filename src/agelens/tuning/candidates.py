@@ -40,11 +40,12 @@ class Candidates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RandomCandidates:
-    """Those of a random search, whose trials have ``numbers``."""
+    """Those of a random search, whose trials have ``numbers``; ``own`` values, where there are any, are number 0's."""
 
     ranges: Mapping[str, Range]
     seed: int
     numbers: Sequence[int]
+    own: Mapping[str, Any] | None = None
 
     @property
     def space(self) -> dict[str, Any]:
@@ -66,4 +67,5 @@ class RandomCandidates:
 
     def parameters(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """What is drawn for its number."""
-        return drawn(self.ranges, self.seed, self.number(config))
+        number = self.number(config)
+        return drawn(self.ranges, self.seed, number) if number or self.own is None else dict(self.own)

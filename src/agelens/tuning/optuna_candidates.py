@@ -22,7 +22,13 @@ class OptunaCandidates:
     """Those of Optuna's sampler, which is a tree-structured Parzen estimator."""
 
     def __init__(
-        self, ranges: Mapping[str, Range], seed: int, numbers: Sequence[int], done: Sequence[Trial], metric: str
+        self,
+        ranges: Mapping[str, Range],
+        seed: int,
+        numbers: Sequence[int],
+        done: Sequence[Trial],
+        metric: str,
+        own: Mapping[str, Any] | None = None,
     ) -> None:
         """
         Args:
@@ -31,25 +37,28 @@ class OptunaCandidates:
             numbers: of the trials that are to be run, given to them as they end.
             done: those that the sampler learns from first.
             metric: by which trials are compared.
+            own: values that are tried first where nothing is known.
         """
         self._ranges = ranges
         self._seed = seed
         self._numbers = list(numbers)
         self._known = [one for one in done if math.isfinite(one.figures.get(metric, math.nan))]
         self._metric = metric
+        self._own = own
         self.space: dict[str, Any] = {}
         self.samples = len(numbers)
 
     def searcher(self, metric: str, mode: str) -> Searcher | None:
         """Ray Tune's door to Optuna."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        first = [self._own] if self._own is not None and not self._known else []
         return OptunaSearch(
             OptunaSearch.convert_search_space({key: _domain(one) for key, one in self._ranges.items()}),
             metric=metric,
             mode=mode,
             seed=self._seed + len(self._known),  # going on, it would begin with the same values again
-            points_to_evaluate=[self._point(one.parameters) for one in self._known],
-            evaluated_rewards=[one.figures[self._metric] for one in self._known],
+            points_to_evaluate=[self._point(one) for one in [*first, *(known.parameters for known in self._known)]],
+            evaluated_rewards=[one.figures[self._metric] for one in self._known] or None,
         )
 
     def number(self, config: Mapping[str, Any]) -> int:

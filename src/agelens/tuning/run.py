@@ -19,7 +19,7 @@ from agelens.train.reading import write_config
 from agelens.tuning.book import Trial, TrialBook
 from agelens.tuning.config import Tuning
 from agelens.tuning.picture import draw_trials
-from agelens.tuning.space import applied, check_space
+from agelens.tuning.space import applied, check_space, own_values
 from agelens.tuning.trial import Rules
 from agelens.tuning.work import check_work, work_of
 
@@ -113,12 +113,12 @@ def _candidates(tuning: Tuning, book: TrialBook) -> Any:
     from agelens.tuning.candidates import RandomCandidates
 
     section = tuning.section
-    numbers = book.missing(section.trials)
+    numbers, own = book.missing(section.trials), own_values(tuning.config, section.space)
     if section.search == "random":
-        return RandomCandidates(section.space, section.seed, numbers)
+        return RandomCandidates(section.space, section.seed, numbers, own)
     from agelens.tuning.optuna_candidates import OptunaCandidates
 
-    return OptunaCandidates(section.space, section.seed, numbers, book.done(section.trials), tuning.metric)
+    return OptunaCandidates(section.space, section.seed, numbers, book.done(section.trials), tuning.metric, own)
 
 
 def _most_epochs(tuning: Tuning) -> int:

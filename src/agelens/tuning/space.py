@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from agelens.errors import ConfigError
 from agelens.train.config import changed
 from agelens.tuning.config import Config, Range
 
-__all__ = ["applied", "check_space", "drawn", "short"]
+__all__ = ["applied", "check_space", "drawn", "own_values", "short"]
 
 Space = Mapping[str, Range]
 
@@ -20,6 +20,13 @@ Space = Mapping[str, Range]
 def drawn(space: Space, seed: int, number: int) -> dict[str, Any]:
     """The values of one trial of a random search; each is a function of the seed, the trial's number and the key."""
     return {key: _draw(one, np.random.default_rng([seed, number, *key.encode()])) for key, one in space.items()}
+
+
+def own_values(config: Config, space: Space) -> dict[str, Any] | None:
+    """What a configuration itself has for the keys of a space; None where that lies without one of its ranges."""
+    raw = config.model_dump(mode="json")
+    values = {key: _value(raw, key.split(".")) for key in space}
+    return values if all(_holds(one, values[key]) for key, one in space.items()) else None
 
 
 def applied(config: Config, parameters: Mapping[str, Any]) -> Config:
@@ -49,6 +56,19 @@ def short(value: float, one: Range) -> float:
     """A number in four digits, within its range."""
     low, high = one.ends
     return min(max(float(f"{value:.4g}"), float(low)), float(high))
+
+
+def _value(raw: Any, names: Sequence[str]) -> Any:
+    for name in names:
+        raw = raw.get(name) if isinstance(raw, dict) else None
+    return raw
+
+
+def _holds(one: Range, value: Any) -> bool:
+    if one.choice is not None:
+        return value in one.choice
+    kind = int if one.integer is not None else int | float
+    return isinstance(value, kind) and one.ends[0] <= value <= one.ends[1]
 
 
 def _draw(one: Range, rng: np.random.Generator) -> Any:

@@ -124,6 +124,7 @@ class MeanVariance(_Softmax):
 class Ranges(_Softmax):
     """See ``RangesHead``."""
 
+    even: torch.Tensor
     lows: torch.Tensor
     highs: torch.Tensor
 
@@ -131,6 +132,7 @@ class Ranges(_Softmax):
         super().__init__(ages.range_shares(config.bands))
         self.bands = config.bands
         lows, highs = (torch.tensor(ends, dtype=torch.float32) for ends in zip(*config.bands, strict=True))
+        self.register_buffer("even", self.shares.clone(), persistent=False)
         self.register_buffer("lows", lows, persistent=False)
         self.register_buffer("highs", highs, persistent=False)
 
@@ -141,7 +143,8 @@ class Ranges(_Softmax):
         return mean_of(functional.cross_entropy(raw, self.classes(age), reduction="none"), weight)
 
     def _shares_inside(self, inside: torch.Tensor, middle: torch.Tensor) -> torch.Tensor:
-        shares = super()._shares_inside(inside, middle)
+        """Each range's years count evenly here: what ``fit`` takes is for answers alone."""
+        shares = inside @ self.even.T
         nearest = functional.one_hot(self.classes(middle), self.outputs).to(shares.dtype)
         return torch.where(shares.any(dim=1, keepdim=True), shares, nearest)
 
