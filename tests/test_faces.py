@@ -404,3 +404,16 @@ def test_missing_weights_are_a_bundle_error_that_names_the_package(
             YuNet()
     finally:
         yunet.weights_file.cache_clear()
+
+
+def test_a_whole_image_is_moved_to_the_template_that_is_wanted() -> None:
+    """The eyes of a crop of a face lie, cut for face recognition, where that template has them."""
+    image = np.zeros((200, 200, 3), np.uint8)
+    for x, y in TEMPLATES["face"][:2] * 200:
+        image[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4] = 255
+    spec = CropSpec(112, 0.0, "arcface")
+    crop = crop_whole(image, spec)[..., 0].astype(float)
+    for half, (x, y) in zip((np.s_[:, :56], np.s_[:, 56:]), spec.points()[:2], strict=True):
+        rows, columns = np.nonzero(crop[half] > 100)
+        assert columns.mean() + (56 if half[1].start else 0) == pytest.approx(x, abs=2)
+        assert rows.mean() == pytest.approx(y, abs=2)

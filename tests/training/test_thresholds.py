@@ -18,6 +18,7 @@ from agelens import ages
 from agelens.data.manifest import Manifest
 from agelens.errors import DataError
 from agelens.evaluate.evaluation import Predictions
+from agelens.evaluate.people import effective_count
 from agelens.evaluate.thresholds import (
     choose_threshold,
     crossfitted_rates,
@@ -226,3 +227,16 @@ def test_intervals_of_whole_numbers_are_those_of_the_binomial_test() -> None:
     for side, wrong in (("false_pass", faces.age[faces.minor] >= 20), ("false_fail", faces.age[~faces.minor] < 20)):
         ends = binomtest(int(wrong.sum()), len(wrong)).proportion_ci(0.95, method="exact")
         assert rates(faces, 20)[side]["interval"] == pytest.approx([ends.low, ends.high])
+
+
+def test_unequal_people_count_for_fewer() -> None:
+    """One person with half of the faces: nearly four people's worth, by (Σm)² / Σm²."""
+    rows = _crowd(6, 200).rows.assign(subject=["one"] * 100 + [f"{number}" for number in range(100)])
+    assert effective_count(rows) == pytest.approx(200**2 / (100**2 + 100))
+    assert effective_count(rows.assign(subject=None)) == 200
+    faces = sides(_predictions(np.full(200, 10.0) + 20 * (np.arange(200) % 2), np.full(200, 20.0)), 18)
+    alone = rates(faces, 18)["false_pass"]["interval"]
+    one = faces._replace(rows=faces.rows.assign(subject=["one"] * 100 + [f"{number}" for number in range(100)]))
+    low, high = rates(one, 18)["false_pass"]["interval"]
+    assert low < alone[0]
+    assert high == alone[1] == 1
