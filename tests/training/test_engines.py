@@ -37,12 +37,12 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:.* is deprecated:DeprecationWar
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
+def cluster(ray_token: str) -> Iterator[None]:
     """A small one on this machine, for this file."""
     ray = pytest.importorskip("ray")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else it writes one into the home folder
+        patch.setenv("RAY_AUTH_TOKEN", ray_token)  # else it writes one into the home folder
         ray.init(
             num_cpus=2,
             object_store_memory=100 * 2**20,

@@ -251,7 +251,7 @@ def test_a_manifest_may_have_any_name(recipe: Path, trained_config: list[TrainCo
 
 
 def test_the_options_that_a_slip_is_compared_with_are_those_of_the_commands(run: Run) -> None:
-    helps = run("train", "--help").out + run("find-lr", "--help").out
+    helps = "".join(run(command, "--help").out for command in ("train", "find-lr", "crossval", "tune"))
     shown = set(re.findall(r"--([a-z-]+)(?![a-z.-])", re.sub(r"--\w+\.\w+", "", helps)))
     assert set(OPTIONS) <= shown
     assert shown - {"seed", "version"} <= set(OPTIONS)  # a key that the text has as an example

@@ -37,13 +37,13 @@ SPACE = {"mlp.blocks": Range(choice=(0, 1)), "optim.lr": Range(choice=(0.003, 0.
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
+def cluster(ray_token: str) -> Iterator[None]:
     """A small one on this machine, for this file."""
     import ray
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else it writes one into the home folder
+        patch.setenv("RAY_AUTH_TOKEN", ray_token)  # else it writes one into the home folder
         ray.init(
             num_cpus=2,
             object_store_memory=100 * 2**20,
