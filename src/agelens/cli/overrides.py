@@ -62,5 +62,7 @@ def parse_overrides(tokens: Sequence[str], manifest: Path | None = None) -> dict
 def _check_no_option(key: str) -> None:
     """What nearly is an option of the command is no key of the configuration."""
     if "." not in key and key not in TrainConfig.model_fields:
-        for near in difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.75):
-            raise ConfigError(f"--{key}: no such option; did you mean --{near}?")
+        known = [*TrainConfig.model_fields, *OPTIONS]
+        for near in difflib.get_close_matches(key, known, n=1, cutoff=0.75):
+            if near in OPTIONS:
+                raise ConfigError(f"--{key}: no such option; did you mean --{near}?")
