@@ -25,7 +25,8 @@ from onnx.utils import Extractor
 
 from agelens._version import VERSION
 from agelens.ages import NUM_BINS
-from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
+from agelens.bundle import Bundle
+from agelens.card import CARD_KEY, Card, dump_card
 from agelens.data.columns import GENDERS
 from agelens.faces.align import CropSpec
 from agelens.files import atomic_path

@@ -15,7 +15,8 @@ from hypothesis import settings
 from onnx import TensorProto, helper, numpy_helper
 
 from agelens.ages import NUM_BINS
-from agelens.bundle import CARD_KEY, FEATURES, Card, dump_card
+from agelens.bundle import FEATURES
+from agelens.card import CARD_KEY, Card, dump_card
 from agelens.faces.align import TEMPLATES, CropSpec
 from agelens.faces.detector import Detection
 

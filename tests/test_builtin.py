@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from agelens import AgeEstimator
-from agelens.bundle import BUILTIN, DEFAULT, Bundle, Card
+from agelens.bundle import BUILTIN, DEFAULT, Bundle
+from agelens.card import Card
 
 ROOT = Path(__file__).parent.parent
 LARGEST = {"base": 16_000_000, "lite": 4_000_000, "open": 16_000_000}  # bytes

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from agelens.bundle import FORMAT, Bundle, Card, Output, dump_card, parse_card
+from agelens.bundle import Bundle, Output
+from agelens.card import FORMAT, Card, dump_card, parse_card
 from agelens.errors import BundleError
 from agelens.faces.align import CropSpec
 

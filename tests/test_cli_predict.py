@@ -28,7 +28,7 @@ from PIL import Image
 
 import agelens
 from agelens import AgeEstimator, cli
-from agelens.bundle import CARD_KEY
+from agelens.card import CARD_KEY
 from agelens.images import read_image
 
 MakeBundle = Callable[..., Path]

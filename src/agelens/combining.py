@@ -12,7 +12,8 @@ from onnx import TensorProto, compose, helper, inliner, numpy_helper, version_co
 
 from agelens._version import VERSION
 from agelens.ages import NUM_BINS
-from agelens.bundle import Bundle, Card, model_file
+from agelens.bundle import Bundle, model_file
+from agelens.card import Card
 from agelens.compression import Bits
 from agelens.data.manifest import Manifest
 from agelens.embedders import check_takes_crops

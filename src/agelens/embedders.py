@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Final
 
-from agelens.bundle import BUILTIN, CARD_KEY, FEATURES, Card, model_file, parse_card
+from agelens.bundle import BUILTIN, FEATURES, model_file
+from agelens.card import CARD_KEY, Card, parse_card
 from agelens.errors import BundleError
 from agelens.faces.embedder import Embedder, EmbedderSpec, Network, Scale
 from agelens.sessions import open_session

@@ -12,7 +12,8 @@ import torch
 
 from agelens import ages
 from agelens._version import VERSION
-from agelens.bundle import Bundle, Card
+from agelens.bundle import Bundle
+from agelens.card import Card
 from agelens.compression import Bits
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest, read_manifest

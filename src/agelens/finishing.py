@@ -11,7 +11,8 @@ import numpy as np
 import onnx
 
 from agelens import ages
-from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
+from agelens.bundle import Bundle
+from agelens.card import CARD_KEY, Card, dump_card
 from agelens.compression import Bits, compressed
 from agelens.data.grouping import year_ends
 from agelens.data.manifest import Manifest

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from agelens import ages
-from agelens.bundle import CARD_KEY, Bundle, Card, Output, dump_card
+from agelens.bundle import Bundle, Output
+from agelens.card import CARD_KEY, Card, dump_card
 from agelens.combining import LEAST, combine
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from agelens import ages
-from agelens.bundle import Bundle, Card
+from agelens.bundle import Bundle
+from agelens.card import Card
 from agelens.data.manifest import Manifest
 from agelens.evaluate.answers import answers_of
 from agelens.evaluate.evaluation import Predictions, predict_split

@@ -17,7 +17,8 @@ from PIL import Image
 
 import agelens.export
 from agelens import AgeEstimator, ages
-from agelens.bundle import Bundle, Card
+from agelens.bundle import Bundle
+from agelens.card import Card
 from agelens.data.manifest import Manifest
 from agelens.errors import ConfigError, DataError, ExportError
 from agelens.evaluate.answers import answers_of

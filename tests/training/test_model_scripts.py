@@ -21,7 +21,8 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import nn
 from torch.nn import functional
 
-from agelens.bundle import CARD_KEY, Bundle, Card, dump_card
+from agelens.bundle import Bundle
+from agelens.card import CARD_KEY, Card, dump_card
 from agelens.evaluate.evaluation import Predictions
 from agelens.faces.align import CropSpec
 from agelens.train.config import changed, read_config

@@ -151,8 +151,7 @@ def read_embedder(table: pa.Table, path: Path) -> EmbedderSpec | None:
     if text is None:
         return None
     try:
-        raw = json.loads(text)
-        return EmbedderSpec(**{**raw, "crop": CropSpec(**raw["crop"])})
+        return EmbedderSpec.from_dict(json.loads(text))
     except (TypeError, ValueError, KeyError) as error:
         raise DataError(f"{path}: the embedder's entry is damaged ({error}); make it with: agelens embed") from error
 

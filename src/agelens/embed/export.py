@@ -13,7 +13,8 @@ from torch import nn
 
 from agelens import ages
 from agelens._version import VERSION
-from agelens.bundle import VECTORS, Bundle, Card
+from agelens.bundle import VECTORS, Bundle
+from agelens.card import Card
 from agelens.data.columns import GENDERS
 from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.sources import terms_of

@@ -33,7 +33,6 @@ from agelens.embed.labels import labels_of
 from agelens.embed.mlp import Mlp, build_mlp, scale_all
 from agelens.embed.pretraining import pretrained
 from agelens.errors import ConfigError
-from agelens.faces.align import CropSpec
 from agelens.faces.embedder import EmbedderSpec
 from agelens.files import atomic_path, make_folder, write_text
 from agelens.train.curves import draw_curves
@@ -217,5 +216,4 @@ def load_trained_mlp(run: Path) -> TrainedMlp:
 
 
 def _origin(raw: dict[str, Any]) -> Origin:
-    embedder = EmbedderSpec(**{**raw["embedder"], "crop": CropSpec(**raw["embedder"]["crop"])})
-    return Origin(embedder, tuple(map(str, raw["datasets"])), int(raw["faces"]))
+    return Origin(EmbedderSpec.from_dict(raw["embedder"]), tuple(map(str, raw["datasets"])), int(raw["faces"]))

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from agelens import ages
-from agelens.bundle import Bundle, Card
+from agelens.bundle import Bundle
+from agelens.card import Card
 from agelens.data.manifest import Manifest
 from agelens.data.vectors import read_vectors
 from agelens.embedders import check_embedder

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from agelens import ages
-from agelens.bundle import Card
+from agelens.card import Card
 from agelens.data.decades import DECADES, decade_of
 from agelens.evaluate.answers import Answers, answers_of
 from agelens.evaluate.evaluation import Predictions

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Any, Final
 
 import cv2
@@ -70,6 +71,15 @@ class CropSpec:
             raise ValueError(f"crop margin is {self.margin}; it must lie within -0.2…2")
         if self.template not in TEMPLATES:
             raise ValueError(f"crop template is {self.template!r}; there are: {', '.join(TEMPLATES)}")
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> CropSpec:
+        """One from plain values, as they stand in files.
+
+        Raises:
+            TypeError, ValueError, KeyError: they are not those of a spec.
+        """
+        return cls(**{**raw, "size": index(raw["size"])})
 
     def points(self) -> npt.NDArray[np.float64]:
         """Where the five landmarks fall in the crop: (5, 2), x and y in pixels."""

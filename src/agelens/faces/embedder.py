@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
+from operator import index
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -52,6 +53,15 @@ class EmbedderSpec:
     width: int
     crop: CropSpec
     scale: Scale | Literal["crops"]
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> EmbedderSpec:
+        """One from plain values, as they stand in files.
+
+        Raises:
+            TypeError, ValueError, KeyError: they are not those of a spec.
+        """
+        return cls(**{**raw, "width": index(raw["width"]), "crop": CropSpec.from_dict(raw["crop"])})
 
     def __post_init__(self) -> None:
         if self.scale not in (*get_args(Scale), "crops"):

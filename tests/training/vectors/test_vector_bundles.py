@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from agelens import AgeEstimator, BundleError, ConfigError, DataError, ages
-from agelens.bundle import Bundle, dump_card, parse_card
+from agelens.bundle import Bundle
+from agelens.card import dump_card, parse_card
 from agelens.data.embedding import embed_manifest
 from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.vectors import read_vectors
