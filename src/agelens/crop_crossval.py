@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from agelens.bundle import Bundle
 from agelens.crossval import PARTS, SCRATCH, CrossvalPlan, Run, RunBook
 from agelens.data.folds import folds_of
 from agelens.data.grouping import year_ends
-from agelens.data.manifest import Manifest, read_manifest
+from agelens.data.manifest import read_manifest
 from agelens.embed.checks import fingerprint
 from agelens.errors import DataError
 from agelens.evaluate import metrics
@@ -56,22 +57,21 @@ def crossvalidate_crops(
     """
     manifest = read_manifest(config.data.manifest)
     rows = manifest.split("all")
-    folds = range(int(folds_of(rows, plan.folds).max()) + 1)
-    places = [(fold, seed) for fold in folds for seed in range(plan.seeds)]
+    places = [(fold, seed) for fold in np.unique(folds_of(rows, plan.folds)).tolist() for seed in range(plan.seeds)]
     asked = {**plan._asdict(), "together": None, "faces": fingerprint(rows, manifest)}
-    book = RunBook(out, config, asked)
-    missing = book.missing(SCRATCH, places)
-    for fold, seed in set(places) - set(missing):
-        _remove_checkpoints(_folder(out, fold, seed))
-    for fold, seed in missing:
-        progress("cross-validating", len(places) - len(book.missing(SCRATCH, places)), len(places))
-        told = {"number": fold, "count": plan.folds, "val_share": plan.val_share, "seed": seed}
-        run = _folder(out, fold, seed)
-        figures = _trained(changed(config, data__fold=told, seed=seed), run, say)
-        book.add([Run(SCRATCH, fold, seed, figures)])
-        _remove_checkpoints(run)
-        progress("cross-validating", len(places) - len(book.missing(SCRATCH, places)), len(places))
-    return book.finish()
+    with closing(RunBook(out, config, asked)) as book:
+        missing = book.missing(SCRATCH, places)
+        for fold, seed in set(places) - set(missing):
+            _remove_checkpoints(_folder(out, fold, seed))
+        progress("cross-validating", len(places) - len(missing), len(places))
+        for done, (fold, seed) in enumerate(missing, start=1):
+            told = {"number": fold, "count": plan.folds, "val_share": plan.val_share, "seed": seed}
+            run = _folder(out, fold, seed)
+            figures = _trained(changed(config, data__fold=told, seed=seed), run, say)
+            book.add(Run(SCRATCH, fold, seed, figures))
+            _remove_checkpoints(run)
+            progress("cross-validating", len(places) - len(missing) + done, len(places))
+        return book.finish()
 
 
 def _folder(out: Path, fold: int, seed: int) -> Path:
@@ -79,10 +79,10 @@ def _folder(out: Path, fold: int, seed: int) -> Path:
 
 
 def _trained(config: TrainConfig, run: Path, say: Callable[[str], None]) -> dict[str, dict[str, float]]:
-    bundle = run / BUNDLE
     train(config, run, resume=(run / LAST).is_file(), progress=False, say=say)
-    manifest = export(run, bundle, name=run.name).manifest
-    return {part: _figures(bundle, manifest, part) for part in PARTS}
+    manifest = export(run, run / BUNDLE, name=run.name).manifest
+    bundle = Bundle.load(run / BUNDLE)
+    return {part: _figures(predict_split(bundle, manifest, part)) for part in PARTS}
 
 
 def _remove_checkpoints(run: Path) -> None:
@@ -91,10 +91,8 @@ def _remove_checkpoints(run: Path) -> None:
     shutil.rmtree((run / LAST).parent, ignore_errors=True)
 
 
-def _figures(bundle: Path, manifest: Manifest, part: str) -> dict[str, float]:
-    """Of the bundle's distributions: "loss" is the negative log-likelihood of the age, or of the band."""
-    model = Bundle.load(bundle)
-    found = predict_split(model, manifest, part)
+def _figures(found: Predictions) -> dict[str, float]:
+    """Of a bundle's distributions: "loss" is the negative log-likelihood of the age, or of the band."""
     figures = {"loss": _loss(found), **_age_figures(found)}
     told = found.rows["gender"].notna().to_numpy()
     if found.genders:

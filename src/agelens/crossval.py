@@ -3,7 +3,7 @@
 A cross-validation's folder holds
 
     config.yaml      what was asked for
-    runs.jsonl       a line for each run: variant, fold, seed, and the figures of train, val and test
+    runs.jsonl       what it depends on, and a line for each run: variant, fold, seed, figures of train, val and test
     crossval.json    the same with mean and standard deviation over the runs
     crossval.csv     a row for each run and part
 """
@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from agelens.errors import ConfigError, OutputError
-from agelens.files import check_file, make_folder, write_text
-from agelens.train.reading import read_raw, write_config
+from agelens.data.journal import Journal
+from agelens.files import make_folder, write_text
+from agelens.train.reading import dotted, write_config
 from agelens.train.section import Section
 
 __all__ = ["PARTS", "PRETRAINED", "SCRATCH", "CrossvalPlan", "Run", "RunBook", "summary"]
@@ -29,7 +29,6 @@ __all__ = ["PARTS", "PRETRAINED", "SCRATCH", "CrossvalPlan", "Run", "RunBook", "
 PARTS: Final = ("train", "val", "test")
 RUNS: Final = "runs.jsonl"
 CONFIG: Final = "config.yaml"
-ASKED: Final = "asked.json"
 
 Figures = Mapping[str, float]
 SCRATCH: Final = "from scratch"
@@ -70,7 +69,7 @@ class Run:
 
 
 class RunBook:
-    """The folder of a cross-validation: which runs are done, and where more go."""
+    """The folder of a cross-validation: which runs are done, and where more go. Keeps other processes out."""
 
     def __init__(self, folder: Path, config: Section, asked: Mapping[str, Any]) -> None:
         """Begin one, or go on with one that was begun with the same configuration.
@@ -81,54 +80,31 @@ class RunBook:
             asked: what else the runs depend on, plain values.
 
         Raises:
-            ConfigError: the folder holds one of another configuration.
-            OutputError: it cannot be written in.
+            OutputError: it cannot be written in, another process is at it, or it holds one of another configuration.
         """
         self.folder = make_folder(folder)
-        self._wanted = json.dumps({"config": config.model_dump(mode="json"), **asked}, sort_keys=True)
-        known = self._known()
-        if known is not None and known != self._wanted:
-            raise ConfigError(f"{folder}: holds a cross-validation of another configuration; choose another --out")
-        check_file(folder / RUNS)
-        if known is None:
-            write_config(config, folder / CONFIG)
-            write_text(folder / ASKED, self._wanted + "\n")
-        self.runs = list(self._read())
+        self._config = config.model_dump(mode="json")
+        self._journal = Journal(folder / RUNS, {**dotted(self._config), **asked}, "a cross-validation")
+        write_config(config, folder / CONFIG)
+        self.runs = self._journal.read(_run)
 
-    def _known(self) -> str | None:
-        try:
-            return (self.folder / ASKED).read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{self.folder / ASKED}: cannot be read ({error}); choose another --out") from error
-
-    def _read(self) -> Iterable[Run]:
-        """The whole lines; one that a killed process left torn, and what follows it, is forgotten."""
-        path = self.folder / RUNS
-        lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
-        for line in lines:
-            try:
-                raw = json.loads(line)
-                figures = {part: {k: _number(v) for k, v in raw["figures"][part].items()} for part in PARTS}
-                yield Run(str(raw["variant"]), int(raw["fold"]), int(raw["seed"]), figures)
-            except (ValueError, KeyError, TypeError, AttributeError):
-                return
+    def close(self) -> None:
+        """Let others in."""
+        self._journal.close()
 
     def missing(self, variant: str, places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         """The folds and seeds of a variant that are still to be done."""
         done = {(one.fold, one.seed) for one in self.runs if one.variant == variant}
         return [place for place in places if place not in done]
 
-    def add(self, runs: Sequence[Run]) -> None:
-        """Keep some runs, all or none.
+    def add(self, run: Run) -> None:
+        """Keep a run.
 
         Raises:
-            OutputError: they cannot be written.
+            OutputError: it cannot be written.
         """
-        self.runs += runs
-        lines = (json.dumps(_plain(asdict(one)), allow_nan=False) + "\n" for one in self.runs)
-        write_text(self.folder / RUNS, "".join(lines))
+        self.runs.append(run)
+        self._journal.append(_plain(asdict(run)))
 
     def finish(self) -> dict[str, Any]:
         """Write ``crossval.json`` and ``.csv``, and give what the former holds.
@@ -137,7 +113,7 @@ class RunBook:
             OutputError: they cannot be written.
         """
         runs = [_plain(asdict(one)) for one in self.runs]
-        result = {"config": read_raw(self.folder / CONFIG), "runs": runs, "summary": summary(self.runs)}
+        result = {"config": self._config, "runs": runs, "summary": summary(self.runs)}
         write_text(self.folder / "crossval.json", json.dumps(result, indent=1, allow_nan=False) + "\n")
         rows = [
             {"variant": one.variant, "fold": one.fold, "seed": one.seed, "part": part, **one.figures[part]}
@@ -162,6 +138,11 @@ def summary(runs: Sequence[Run]) -> dict[str, dict[str, dict[str, dict[str, floa
                     told = {"mean": float(values.mean()), "std": spread, "runs": len(values)}
                     found.setdefault(variant, {}).setdefault(part, {})[name] = told
     return found
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    figures = {part: {name: _number(value) for name, value in row["figures"][part].items()} for part in PARTS}
+    return Run(str(row["variant"]), int(row["fold"]), int(row["seed"]), figures)
 
 
 def _number(value: Any) -> float:

@@ -63,6 +63,24 @@ def ray_token() -> str:
     return secrets.token_hex(32)
 
 
+@pytest.fixture(scope="module")
+def cluster(ray_token: str) -> Iterator[None]:
+    """A small Ray cluster on this machine, for the tests of one file."""
+    ray = pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_AUTH_TOKEN", ray_token)  # else it writes one into the home folder
+        ray.init(
+            num_cpus=2,
+            object_store_memory=100 * 2**20,
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+        )
+        yield
+        ray.shutdown()
+
+
 @pytest.fixture(scope="session")
 def made_up_face() -> Callable[[int, int], Picture]:
     """``made_up_face(seed, age)`` draws a (64, 64, 3) uint8 picture; other seeds give quite other pictures."""

@@ -36,24 +36,6 @@ SPEC = CropSpec(40, 0.2)
 pytestmark = pytest.mark.filterwarnings(r"ignore:.* is deprecated:DeprecationWarning:ray\.data\.context")
 
 
-@pytest.fixture(scope="module")
-def cluster(ray_token: str) -> Iterator[None]:
-    """A small one on this machine, for this file."""
-    ray = pytest.importorskip("ray")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("RAY_AUTH_TOKEN", ray_token)  # else it writes one into the home folder
-        ray.init(
-            num_cpus=2,
-            object_store_memory=100 * 2**20,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-        )
-        yield
-        ray.shutdown()
-
-
 @pytest.fixture
 def samples(faces_folder: Path, tmp_path: Path) -> list[Sample]:
     """Those of the made-up people and some odd ones."""

@@ -91,7 +91,7 @@ def test_settings_are_compared_as_they_are_written(tmp_path: Path) -> None:
 def test_one_process_at_a_time(path: Path) -> None:
     with (
         closing(Journal(path, SETTINGS)),
-        pytest.raises(OutputError, match=f"{JOURNAL_NAME}: another process is preparing into this folder; wait for it"),
+        pytest.raises(OutputError, match=f"{JOURNAL_NAME}: another process is at work in this folder; wait for it"),
     ):
         Journal(path, SETTINGS)
     Journal(path, SETTINGS).close()

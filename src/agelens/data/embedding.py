@@ -85,7 +85,7 @@ def embed_manifest(
     if os.path.exists(target):  # noqa: PTH110 (Path.exists raises on a name that is too long)
         return _finished(target, settings)
     _check_free(make_folder(out))
-    with closing(Journal(out / JOURNAL_NAME, settings)) as journal:
+    with closing(Journal(out / JOURNAL_NAME, settings, "an unfinished embedding")) as journal:
         if target.exists():  # another process has finished it meanwhile
             return _finished(target, settings)
         rowless = replace(manifest, table=manifest.table.iloc[:0], folder=manifest.folder.absolute())

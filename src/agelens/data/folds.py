@@ -26,7 +26,7 @@ class FoldParts(NamedTuple):
 
 
 def folds_of(rows: pd.DataFrame, count: int | None = None, seed: int = 0) -> npt.NDArray[np.int32]:
-    """The fold of each row, (N,), counted from 0: the manifest's own, or as many new ones as are asked for.
+    """The number of each row's fold, (N,): the manifest's own, or new ones, counted from 0.
 
     Args:
         rows: a manifest's kept rows.
@@ -46,7 +46,7 @@ def folds_of(rows: pd.DataFrame, count: int | None = None, seed: int = 0) -> npt
         some = "one fold only" if known.all() else f"{int((~known).sum())} of {len(rows)} faces in no fold"
         found = some if known.any() else "no folds"
         raise DataError(f"the manifest has {found}; give how many to make, as --folds 5, or split it: agelens split")
-    return np.unique(rows["fold"].to_numpy(dtype=np.int32), return_inverse=True)[1].astype(np.int32)
+    return rows["fold"].to_numpy(dtype=np.int32)
 
 
 def fold_parts(
@@ -83,8 +83,8 @@ def hold_back(manifest: Manifest, fold: int, count: int | None, val_share: float
     kept = np.flatnonzero(table["removed"].isna().to_numpy())
     rows = table.iloc[kept]
     folds = folds_of(rows, count)
-    if fold > folds.max():
-        raise DataError(f"{manifest.folder}: no fold {fold}; there are 0 to {folds.max()}")
+    if fold not in folds:
+        raise DataError(f"{manifest.folder}: no fold {fold}; there are {', '.join(map(str, np.unique(folds)))}")
     splits = table["split"].to_numpy(dtype=object, copy=True)
     for name, places in fold_parts(rows, folds, fold, val_share=val_share, seed=seed)._asdict().items():
         splits[kept[places]] = name

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from agelens.errors import OutputError
 
@@ -22,6 +22,7 @@ __all__ = ["JOURNAL_NAME", "Journal"]
 JOURNAL_NAME: Final = "unfinished.jsonl"
 
 Row = dict[str, Any]
+Made = TypeVar("Made")
 
 
 class Journal:
@@ -32,17 +33,19 @@ class Journal:
         last_crop_end: where the last crop ends in the pack, in bytes.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], what: str = "an unfinished preparation") -> None:
         """Open a journal, or begin one.
 
         Args:
             path: of the journal.
             settings: plain values; rows that were made with others must not be mixed with these.
+            what: it is a record of, for messages.
 
         Raises:
             OutputError: it cannot be written, another process has it, or it was begun with other settings.
         """
         self._path = path
+        self._what = what
         self.count = 0
         self.last_crop_end = 0
         try:
@@ -61,7 +64,7 @@ class Journal:
         try:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise OutputError(f"{self._path}: another process is preparing into this folder; wait for it") from error
+            raise OutputError(f"{self._path}: another process is at work in this folder; wait for it") from error
 
     def _open(self, settings: Row) -> None:
         begun, end = None, 0
@@ -86,7 +89,7 @@ class Journal:
         if other:
             was = ", ".join(f"{name} {begun.get(name)}, now {settings[name]}" for name in other)
             raise OutputError(
-                f"{self._path.parent}: holds an unfinished preparation with other settings ({was}); "
+                f"{self._path.parent}: holds {self._what} with other settings ({was}); "
                 "repeat it with those to go on, or remove the folder"
             )
 
@@ -118,6 +121,18 @@ class Journal:
             next(lines)  # the settings
             for line in lines:
                 yield json.loads(line)
+
+    def read(self, make: Callable[[Row], Made]) -> list[Made]:
+        """What a function makes of every row, in order.
+
+        Raises:
+            OutputError: it makes nothing of one; the journal is closed then.
+        """
+        try:
+            return [make(row) for row in self.rows()]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            self.close()
+            raise OutputError(f"{self._path}: no rows of {self._what} ({error}); choose another folder") from error
 
     def close(self) -> None:
         """Close the file and let others in."""

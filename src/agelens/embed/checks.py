@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,8 @@ from agelens.train.heads.binned import Ranges
 
 __all__ = ["check_apart", "check_labels", "check_same_embedder", "embedder_of", "fingerprint"]
 
-MIN_TRAINED: int = 2  # batch norm
+MIN_TRAINED: Final = 2  # batch norm
+SHORT: Final = 16  # digits, which are shown to people
 
 
 def embedder_of(manifest: Manifest) -> EmbedderSpec:
@@ -118,4 +119,4 @@ def fingerprint(rows: pd.DataFrame, manifest: Manifest) -> str:
     """Another one for other faces, other labels, another order or another embedder."""
     told: dict[str, Any] = {"embedder": None if manifest.embedder is None else manifest.embedder.fingerprint}
     columns = ["source_path", "dataset", "age", "age_low", "age_high", "gender", "group", "split", "fold", "offset"]
-    return hashlib.sha256((repr(told) + rows[columns].to_csv(index=False)).encode()).hexdigest()
+    return hashlib.sha256((repr(told) + rows[columns].to_csv(index=False)).encode()).hexdigest()[:SHORT]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import torch
 
-from agelens.data.manifest import Manifest, read_manifest
+from agelens.data.manifest import Manifest
 from agelens.data.vectors import read_vectors
 from agelens.embed.checks import check_apart, check_labels, check_same_embedder, embedder_of
-from agelens.embed.config import MlpConfig, PretrainConfig
+from agelens.embed.config import MlpConfig
 from agelens.embed.fit import Faces, Member, fit, plan_of
 from agelens.embed.labels import labels_of
 from agelens.embed.mlp import Mlp, build_mlp, dense_layers, scale_all
@@ -21,22 +21,22 @@ __all__ = ["pretrained"]
 
 def pretrained(
     config: MlpConfig,
-    first: PretrainConfig,
+    others: Manifest,
     manifest: Manifest,
     judged: pd.DataFrame,
     seeds: Sequence[int],
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[int, Mlp]:
-    """Networks for ``config`` whose layers have learnt from ``first``'s faces, one for each seed, all in one stack.
+    """Networks for ``config`` whose layers have learnt from other faces, one for each seed, all in one stack.
 
     The last layer goes on too where both heads have as many numbers; else it is random.
 
     Args:
-        config: what they are for.
-        first: what they learn from before.
+        config: what they are for, with a section ``pretrain``.
+        others: what they learn from before, that section's manifest.
         manifest: what they will learn from then; its vectors must be of the same embedder.
-        judged: its rows by which they will be judged, of which none may be among ``first``'s.
+        judged: its rows by which they will be judged, of which none may be among the others.
         seeds: of their weights and their order.
         progress: called with the number of steps done and their total.
 
@@ -45,9 +45,8 @@ def pretrained(
         DataError: the vectors are another embedder's, not such as can be learnt from, or some of ``judged``'s faces are
             among them.
     """
-    others = read_manifest(first.manifest)
     check_same_embedder(embedder_of(manifest), embedder_of(others), str(others.folder))
-    before = _config_before(config, first)
+    before = _config_before(config)
     rows = others.split("all")
     check_apart(rows[rows["split"].isin(["train", "val"])], judged, str(others.folder))
     faces = Faces(torch.from_numpy(read_vectors(others, rows)), labels_of(rows))
@@ -60,14 +59,16 @@ def pretrained(
     return {seed: _going_on(config, network, seed) for network, seed in zip(networks, seeds, strict=True)}
 
 
-def _config_before(config: MlpConfig, first: PretrainConfig) -> MlpConfig:
-    told = first.model_dump(mode="json")
+def _config_before(config: MlpConfig) -> MlpConfig:
+    if config.pretrain is None:
+        raise ValueError("the configuration has no section pretrain")
+    told = config.pretrain.model_dump(mode="json")
     return changed(
         config,
         data__manifest=told["manifest"],
         head=told["head"],
-        optim__epochs=first.epochs,
-        optim__lr=first.lr,
+        optim__epochs=told["epochs"],
+        optim__lr=told["lr"],
         keep="loss",
         pretrain=None,
     )

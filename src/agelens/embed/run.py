@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,7 +26,7 @@ from agelens.data.manifest import Manifest, read_manifest
 from agelens.data.vectors import read_vectors
 from agelens.embed.checks import check_labels, embedder_of
 from agelens.embed.config import MlpConfig
-from agelens.embed.fit import Faces, Fitted, Member, fit, plan_of
+from agelens.embed.fit import Faces, Fitted, Member, Places, fit, plan_of
 from agelens.embed.labels import labels_of
 from agelens.embed.mlp import Mlp, build_mlp, scale_all
 from agelens.embed.pretraining import pretrained
@@ -47,6 +45,7 @@ __all__ = [
     "fit_one",
     "is_vector_run",
     "load_trained_mlp",
+    "manifests_of",
     "read_learnt",
     "train_mlp",
 ]
@@ -57,13 +56,22 @@ Progress = Callable[[str, int, int], None]
 
 
 class Learnt(NamedTuple):
-    """What is learnt from: a manifest of vectors, its kept rows and their faces, and where train and val are there."""
+    """What is learnt from.
+
+    Attributes:
+        manifest: of vectors.
+        rows: those of it that were kept.
+        faces: of these rows.
+        train, val: where these splits are there.
+        first: other vectors, that are learnt from before; None for none.
+    """
 
     manifest: Manifest
     rows: pd.DataFrame
     faces: Faces
-    train: npt.NDArray[np.int64]
-    val: npt.NDArray[np.int64]
+    train: Places
+    val: Places
+    first: Manifest | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +115,31 @@ def train_mlp(config: MlpConfig, out: Path, *, progress: Progress = lambda what,
     """
     if (out / CONFIG).exists():
         raise ConfigError(f"{out}: holds a run already; choose another --out")
-    learnt = read_learnt(config.data.manifest)
+    learnt = read_learnt(*manifests_of(config))
     check_labels(config, learnt.faces.labels, learnt.train, learnt.val, str(learnt.manifest.folder))
     make_folder(out)
     network, fitted = fit_one(config, learnt, progress=progress)
-    _write_run(out, config, network, fitted, _origin_of(config, learnt))
+    _write_run(out, config, network, fitted, _origin_of(learnt))
     return fitted
 
 
-def read_learnt(path: Path) -> Learnt:
-    """Read the vectors and labels of a manifest.
+def manifests_of(config: MlpConfig) -> tuple[Path, Path | None]:
+    """What is learnt from, and what is learnt from first."""
+    return config.data.manifest, None if config.pretrain is None else config.pretrain.manifest
+
+
+def read_learnt(path: Path, first: Path | None = None) -> Learnt:
+    """Read the vectors and labels of a manifest, and beside it the one that is learnt from ``first``.
 
     Raises:
-        DataError: it holds no vectors.
+        DataError: it holds no vectors, or one of them is no manifest.
     """
     manifest = read_manifest(path)
     embedder_of(manifest)
     rows = manifest.split("all")
     faces = Faces(torch.from_numpy(read_vectors(manifest, rows)), labels_of(rows))
-    return Learnt(
-        manifest, rows, faces, *((rows["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
-    )
+    train, val = ((rows["split"] == name).to_numpy().nonzero()[0] for name in ("train", "val"))
+    return Learnt(manifest, rows, faces, train, val, None if first is None else read_manifest(first))
 
 
 def fit_one(
@@ -163,19 +175,18 @@ def fit_one(
 
 
 def _start(config: MlpConfig, learnt: Learnt, progress: Progress) -> Mlp:
-    if config.pretrain is not None:
-        told = partial(progress, "pre-training")
-        judged = learnt.rows.iloc[learnt.val]
-        return pretrained(config, config.pretrain, learnt.manifest, judged, [config.seed], progress=told)[config.seed]
+    if learnt.first is not None:
+        judged, told = learnt.rows.iloc[learnt.val], partial(progress, "pre-training")
+        return pretrained(config, learnt.first, learnt.manifest, judged, [config.seed], progress=told)[config.seed]
     network = build_mlp(config, learnt.faces.vectors.shape[1], config.seed)
     scale_all([network], learnt.faces.vectors[torch.from_numpy(learnt.train)])
     return network
 
 
-def _origin_of(config: MlpConfig, learnt: Learnt) -> Origin:
+def _origin_of(learnt: Learnt) -> Origin:
     datasets = set(learnt.rows["dataset"].iloc[learnt.train])
-    if config.pretrain is not None:
-        datasets |= set(read_manifest(config.pretrain.manifest).split("train")["dataset"])
+    if learnt.first is not None:
+        datasets |= set(learnt.first.split("train")["dataset"])
     return Origin(embedder_of(learnt.manifest), tuple(sorted(datasets)), len(learnt.train))
 
 

@@ -14,7 +14,7 @@ from agelens.errors import ConfigError
 from agelens.files import write_text
 from agelens.train.section import Section
 
-__all__ = ["changed", "parsed", "read_as", "read_raw", "validated", "write_config"]
+__all__ = ["changed", "dotted", "parsed", "read_as", "read_raw", "validated", "write_config"]
 
 Config = TypeVar("Config", bound=Section)
 KINDS: Final = ("head", "schedule")  # sections whose keys depend on their kind
@@ -80,6 +80,14 @@ def changed(config: Config, **values: Any) -> Config:
     for key in sorted(values, key=_kind_first):
         _put(raw, key.split("__"), values[key])
     return validated(type(config), raw, "configuration")
+
+
+def dotted(raw: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested plain values by their dotted keys, as they are given on the command line."""
+    flat: dict[str, Any] = {}
+    for name, value in raw.items():
+        flat |= dotted(value, f"{above}{name}.") if isinstance(value, Mapping) and value else {f"{above}{name}": value}
+    return flat
 
 
 def write_config(config: Section, path: Path) -> None:

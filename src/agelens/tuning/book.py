@@ -3,8 +3,7 @@
 A search's folder holds
 
     config.yaml      what was asked for, without the search
-    asked.json       the same with the search, by which a repeat is known
-    trials.jsonl     a line for each trial that is done
+    trials.jsonl     what it depends on, by which a repeat is known, and a line for each trial that is done
     trials.json      the same with the best of them
     trials.csv       a row for each trial
     trials.png       the figure against each of the values
@@ -13,22 +12,20 @@ A search's folder holds
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from agelens.errors import ConfigError, OutputError
-from agelens.files import check_file, make_folder, write_text
-from agelens.train.reading import write_config
+from agelens.data.journal import Journal
+from agelens.files import make_folder
+from agelens.train.reading import dotted, write_config
 from agelens.train.section import Section
 
 __all__ = ["Status", "Trial", "TrialBook"]
 
 TRIALS: Final = "trials.jsonl"
-ASKED: Final = "asked.json"
 CONFIG: Final = "config.yaml"
 # "stopped" before its last epoch; "failed" by an error of its own; "lost" with its process.
 Status = Literal["finished", "stopped", "failed", "lost"]
@@ -66,7 +63,7 @@ class Trial:
 
 
 class TrialBook:
-    """The folder of a search: which trials are done, and where more go."""
+    """The folder of a search: which trials are done, and where more go. Keeps other processes out."""
 
     def __init__(self, folder: Path, config: Section, asked: Mapping[str, Any]) -> None:
         """Begin one, or go on with one that was begun with the same configuration.
@@ -77,37 +74,17 @@ class TrialBook:
             asked: what else the trials depend on, plain values.
 
         Raises:
-            ConfigError: the folder holds one of another configuration.
-            OutputError: it cannot be written in.
+            OutputError: it cannot be written in, another process is at it, or it holds one of another configuration.
         """
         self.folder = make_folder(folder)
-        wanted = json.dumps({"config": config.model_dump(mode="json"), **asked}, sort_keys=True)
-        known = self._known()
-        if known is not None and known != wanted:
-            raise ConfigError(f"{folder}: holds a search of another configuration; choose another --out")
-        check_file(folder / TRIALS)
-        if known is None:
-            write_config(config, folder / CONFIG)
-            write_text(folder / ASKED, wanted + "\n")
-        self.trials = {one.number: one for one in self._read()}
+        settings = {**dotted(config.model_dump(mode="json")), **asked}
+        self._journal = Journal(folder / TRIALS, settings, "a search")
+        write_config(config, folder / CONFIG)
+        self.trials = {one.number: one for one in self._journal.read(_trial)}  # the last of a number
 
-    def _known(self) -> str | None:
-        try:
-            return (self.folder / ASKED).read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{self.folder / ASKED}: cannot be read ({error}); choose another --out") from error
-
-    def _read(self) -> Iterable[Trial]:
-        path = self.folder / TRIALS
-        try:
-            for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-                raw = json.loads(line)
-                figures = {name: math.nan if value is None else float(value) for name, value in raw["figures"].items()}
-                yield Trial(**{**raw, "figures": figures})
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise OutputError(f"{path}: no trials of a search ({error}); choose another --out") from error
+    def close(self) -> None:
+        """Let others in."""
+        self._journal.close()
 
     def done(self, trials: int) -> list[Trial]:
         """Those of the first ``trials`` that are done, in their order; one that its process took along is not."""
@@ -124,5 +101,9 @@ class TrialBook:
             OutputError: it cannot be written.
         """
         self.trials[trial.number] = trial
-        lines = (json.dumps(one.plain, allow_nan=False) + "\n" for _, one in sorted(self.trials.items()))
-        write_text(self.folder / TRIALS, "".join(lines))
+        self._journal.append(trial.plain)
+
+
+def _trial(row: Mapping[str, Any]) -> Trial:
+    figures = {name: math.nan if value is None else float(value) for name, value in row["figures"].items()}
+    return Trial(**{**row, "figures": figures})

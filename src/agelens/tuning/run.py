@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from agelens.embed.checks import fingerprint
 from agelens.embed.config import MlpConfig
 from agelens.errors import ConfigError, MissingExtraError
 from agelens.files import write_text
-from agelens.train.reading import write_config
+from agelens.train.reading import dotted, write_config
 from agelens.tuning.book import Trial, TrialBook
 from agelens.tuning.config import Tuning
 from agelens.tuning.picture import draw_trials
@@ -56,10 +57,10 @@ def tune(
         so, "seconds" of all together, and "trials", as ``book.Trial``, each with its number.
 
     Raises:
-        ConfigError: a key or value of the space is wrong, the configuration does not fit the machine, ``out`` holds
-            another search, or every trial failed.
+        ConfigError: a key or value of the space is wrong, the configuration does not fit the machine, or every trial
+            failed.
         DataError: the manifest is not what the configuration wants, or the cluster failed.
-        OutputError: ``out`` cannot be written.
+        OutputError: ``out`` cannot be written, or holds another search.
         MissingExtraError: Ray Tune, or Optuna where it is wanted, is not installed.
     """
     config, section = tuning
@@ -67,12 +68,12 @@ def tune(
     check_space(config, section.space)
     check_work(config)
     manifest = read_manifest(config.data.manifest)
-    faces = fingerprint(manifest.split("all"), manifest)
-    asked = {"tune": {**section.model_dump(mode="json"), "trials": None}, "faces": faces}
-    book = TrialBook(out, config, asked)
-    if book.missing(section.trials):
-        _run(tuning, book, workers, progress)
-    return _finish(tuning, book)
+    search = dotted({"tune": section.model_dump(mode="json", exclude={"trials"}, exclude_none=True)})
+    asked = {**search, "faces": fingerprint(manifest.split("all"), manifest)}
+    with closing(TrialBook(out, config, asked)) as book:
+        if book.missing(section.trials):
+            _run(tuning, book, workers, progress)
+        return _finish(tuning, book)
 
 
 def _check_installed(search: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from agelens.embed.checks import check_labels
 from agelens.embed.config import MlpConfig
-from agelens.embed.run import Learnt, fit_one, read_learnt
+from agelens.embed.run import Learnt, fit_one, manifests_of, read_learnt
 from agelens.errors import ConfigError
 from agelens.train.config import TrainConfig
 from agelens.train.ready import make_ready
@@ -39,7 +39,7 @@ def check_work(config: Config) -> None:
         DataError: its manifest is not what it wants.
     """
     if isinstance(config, MlpConfig):
-        learnt = _learnt(config.data.manifest)
+        learnt = read_learnt(*manifests_of(config))
         check_labels(config, learnt.faces.labels, learnt.train, learnt.val, str(learnt.manifest.folder))
         return
     if config.trainer.devices * config.trainer.num_nodes > 1:
@@ -53,7 +53,7 @@ def _trained(config: Config, where: Path, parameters: Mapping[str, Any], folder:
     with contextlib.chdir(where):
         settings = applied(config, parameters)
         if isinstance(settings, MlpConfig):
-            fit_one(settings, _learnt(settings.data.manifest), report=report)
+            fit_one(settings, _learnt(*manifests_of(settings)), report=report)
         else:
             _train_crops(settings, folder, report)
 
@@ -69,6 +69,6 @@ def _train_crops(config: TrainConfig, folder: Path, report: Report) -> None:
 
 
 @lru_cache(maxsize=1)
-def _learnt(manifest: Path) -> Learnt:
+def _learnt(manifest: Path, first: Path | None) -> Learnt:
     """Read once for all the trials of a process."""
-    return read_learnt(manifest)
+    return read_learnt(manifest, first)

@@ -120,7 +120,7 @@ def test_killed_and_interrupted_it_ends_with_the_same_bytes(
 
 def test_a_second_process_is_refused_in_one_line(told: dict[str, Any], folder: Path) -> None:
     journal = folder / "killed/unfinished.jsonl"
-    line = f"error: {journal}: another process is preparing into this folder; wait for it\n"
+    line = f"error: {journal}: another process is at work in this folder; wait for it\n"
     assert told["second"] == [2, line]
 
 

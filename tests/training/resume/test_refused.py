@@ -93,7 +93,7 @@ def test_only_one_prepares_into_a_folder(
 
     def meanwhile(done: int, total: int) -> None:
         if done == 5:
-            with pytest.raises(OutputError, match="another process is preparing into this folder; wait for it"):
+            with pytest.raises(OutputError, match="another process is at work in this folder; wait for it"):
                 prepared(people, tmp_path / "out", val_share=0.25)
             refused.append(done)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import pandas as pd
 import pytest
 
 import agelens.embed.crossval
-from agelens.crossval import PARTS, CrossvalPlan, Run, summary
+from agelens.crossval import PARTS, CrossvalPlan, Run, RunBook, summary
 from agelens.data.columns import COLUMNS
 from agelens.data.folds import fold_parts, folds_of, hold_back
 from agelens.data.manifest import Manifest
 from agelens.embed.config import MlpConfig
 from agelens.embed.crossval import crossvalidate
-from agelens.errors import ConfigError, DataError
+from agelens.errors import DataError, OutputError
 from agelens.train.config import TrainConfig, write_config
 from agelens.train.reading import changed
 
@@ -36,14 +37,14 @@ def test_a_fold_is_the_test_and_people_stay_on_one_side() -> None:
     rng = np.random.default_rng(0)
     rows = _rows(fold=rng.integers(0, 3, 300) * 10, group=rng.integers(0, 60, 300))
     folds = folds_of(rows)
-    assert sorted(set(folds)) == [0, 1, 2]
-    parts = fold_parts(rows, folds, 1, val_share=0.2, seed=0)
+    assert sorted(set(folds)) == [0, 10, 20]
+    parts = fold_parts(rows, folds, 10, val_share=0.2, seed=0)
     assert (rows["fold"].iloc[parts.test] == 10).all()
     assert sorted(np.concatenate(parts)) == list(range(300))
     groups = [set(rows["group"].iloc[places]) for places in (parts.train, parts.val)]
     assert not groups[0] & groups[1]
     assert len(parts.val) == pytest.approx(0.2 * (len(parts.train) + len(parts.val)), abs=8)
-    other = fold_parts(rows, folds, 1, val_share=0.2, seed=1)
+    other = fold_parts(rows, folds, 10, val_share=0.2, seed=1)
     assert set(other.val) != set(parts.val)
     assert set(other.test) == set(parts.test)
 
@@ -65,7 +66,7 @@ def test_a_manifest_with_a_fold_held_back_has_it_as_its_test(vectors_store: Mani
     assert (found.split("test")["fold"] == 1).all()
     assert len(found.split("test")) == (vectors_store.table["fold"] == 1).sum()
     assert not set(found.split("val")["source_path"]) & set(found.split("train")["source_path"])
-    with pytest.raises(DataError, match="no fold 3; there are 0 to 2"):
+    with pytest.raises(DataError, match="no fold 3; there are 0, 1, 2"):
         hold_back(vectors_store, 3, None, 0.1, 0)
 
 
@@ -121,7 +122,7 @@ def test_other_faces_to_pre_train_on_are_seen(vectors_config: MlpConfig, make_st
     crossvalidate(config, CrossvalPlan(seeds=1), tmp_path / "out")
     shutil.rmtree(first.folder)
     make_store(first.folder, seed=5)
-    with pytest.raises(ConfigError, match="of another configuration"):
+    with pytest.raises(OutputError, match="pretrain_faces"):
         crossvalidate(config, CrossvalPlan(seeds=1), tmp_path / "out")
 
 
@@ -131,9 +132,26 @@ def test_another_configuration_or_other_faces_are_refused(
     store = make_store(tmp_path / "store")
     config = changed(vectors_config, data__manifest=str(store.folder), optim__epochs=1)
     crossvalidate(config, CrossvalPlan(seeds=1), tmp_path / "out")
-    for other, plan in ((changed(config, optim__lr=0.5), CrossvalPlan(seeds=1)), (config, CrossvalPlan(seeds=2))):
-        with pytest.raises(ConfigError, match="of another configuration"):
+    for other, plan, said in (
+        (changed(config, optim__lr=0.5), CrossvalPlan(seeds=1), r"optim\.lr 0\.01, now 0\.5"),
+        (config, CrossvalPlan(seeds=2), "seeds 1, now 2"),
+    ):
+        with pytest.raises(OutputError, match=f"holds a cross-validation with other settings .{said}"):
             crossvalidate(other, plan, tmp_path / "out")
+
+
+def test_two_processes_do_not_share_a_folder(vectors_config: MlpConfig, tmp_path: Path) -> None:
+    with closing(RunBook(tmp_path, vectors_config, {})), pytest.raises(OutputError, match="another process is at work"):
+        RunBook(tmp_path, vectors_config, {})
+    RunBook(tmp_path, vectors_config, {}).close()
+
+
+def test_rows_that_are_no_runs_are_told(vectors_config: MlpConfig, tmp_path: Path) -> None:
+    RunBook(tmp_path, vectors_config, {}).close()
+    with (tmp_path / "runs.jsonl").open("a") as file:
+        file.write('{"variant": "from scratch"}\n')
+    with pytest.raises(OutputError, match="no rows of a cross-validation"):
+        RunBook(tmp_path, vectors_config, {})
 
 
 def test_pretraining_goes_on_in_the_networks_that_follow(

@@ -8,7 +8,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import yaml
 
 from agelens.data.manifest import Manifest
 from agelens.embed.config import MlpConfig, read_any_config
-from agelens.errors import ConfigError, MissingExtraError
+from agelens.errors import ConfigError, MissingExtraError, OutputError
 from agelens.train.config import TrainConfig, changed
 from agelens.tuning.book import Trial
 from agelens.tuning.config import Range, TuneSection, Tuning
@@ -35,24 +35,7 @@ Report = Callable[[int, Mapping[str, float]], None]
 RULES = Rules("loss", less=True, epochs=4, grace=1, reduction=2)
 SPACE = {"mlp.blocks": Range(choice=(0, 1)), "optim.lr": Range(choice=(0.003, 0.01, 1e30))}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster(ray_token: str) -> Iterator[None]:
-    """A small one on this machine, for this file."""
-    import ray
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("RAY_AUTH_TOKEN", ray_token)  # else it writes one into the home folder
-        ray.init(
-            num_cpus=2,
-            object_store_memory=100 * 2**20,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-        )
-        yield
-        ray.shutdown()
+pytestmark = pytest.mark.usefixtures("cluster")
 
 
 def _tuning(config: MlpConfig | TrainConfig, **section: Any) -> Tuning:
@@ -60,7 +43,9 @@ def _tuning(config: MlpConfig | TrainConfig, **section: Any) -> Tuning:
 
 
 def _lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    """The trials that are kept, by their numbers."""
+    _, *rows = (folder / "trials.jsonl").read_text().splitlines()
+    return sorted(map(json.loads, rows), key=lambda row: row["number"])
 
 
 def _searched(work: Any, numbers: list[int], folder: Path, workers: int = 1) -> dict[int, Trial]:
@@ -98,13 +83,15 @@ def test_the_best_of_the_trials_trains_and_a_repeat_goes_on(
     assert min(losses[: best["epochs"]]) == pytest.approx(best["figures"]["loss"], rel=1e-4)
 
     lines = _lines(out)
-    (out / "trials.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines if one["number"] in (0, 2)))
+    begun, *_ = (out / "trials.jsonl").read_text().splitlines(keepends=True)
+    kept = (json.dumps(one) + "\n" for one in lines if one["number"] in (0, 2))
+    (out / "trials.jsonl").write_text(begun + "".join(kept))
     done: list[tuple[int, int]] = []
     again = tune(_tuning(vectors_config, trials=5, seed=1), out, workers=2, progress=lambda *at: done.append(at))
     assert done == [(2, 5), (3, 5), (4, 5), (5, 5)]
     assert [one["parameters"] for one in again["trials"]] == [*wanted, drawn(SPACE, 1, 4)]
     assert [again["trials"][number] for number in (0, 2)] == [lines[number] for number in (0, 2)]
-    with pytest.raises(ConfigError, match=r"found: holds a search of another configuration; choose another --out"):
+    with pytest.raises(OutputError, match=r"found: holds a search with other settings .tune\.seed 1, now 2"):
         tune(_tuning(vectors_config, trials=5, seed=2), out)
 
 
