@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from agelens.draw import COLOUR, draw_faces, label
-from agelens.estimator import Face
+from agelens.results import Face
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]

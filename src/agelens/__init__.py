@@ -18,7 +18,8 @@ from agelens.errors import (
     MissingExtraError,
     OutputError,
 )
-from agelens.estimator import AgeEstimator, Face, Photo
+from agelens.estimator import AgeEstimator
+from agelens.results import Face, Photo
 
 __all__ = [
     "AgeEstimator",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from agelens.estimator import Face
+from agelens.results import Face
 
 __all__ = ["draw_faces", "label"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,85 +21,11 @@ from agelens.faces.detector import Box, Detection, Detector, main_face
 from agelens.faces.embedder import Embedder, Scale
 from agelens.faces.yunet import YuNet
 from agelens.images import ImageSource, read_image
+from agelens.results import Face, Photo
 
-__all__ = ["AgeEstimator", "Face", "Photo"]
+__all__ = ["AgeEstimator"]
 
 Source = TypeVar("Source", bound=ImageSource)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Face:
-    """One face and what the model makes of it.
-
-    Attributes:
-        age: expected age in years, 0…100. An estimate, never a proof.
-        interval: (low, high) in years; holds the true age of about ``level`` of the faces it was calibrated on.
-        level: of the interval, 0…1.
-        gender: "male" or "female", as people labelled such faces; perceived, not known. None where a model tells none.
-        gender_confidence: the model's probability of it, 0.5…1; None likewise.
-        box: (x1, y1, x2, y2) in pixels of the photo, within it.
-        score: the detector's confidence, 0…1; None where the whole image was taken for the face.
-        landmarks: (5, 2) float32 in pixels: eyes, nose tip, mouth corners, the viewer's left first; None likewise.
-        age_probs: (101,) float32, the probability of each whole year 0…100.
-    """
-
-    age: float
-    interval: tuple[float, float]
-    level: float
-    gender: str | None
-    gender_confidence: float | None
-    box: Box
-    score: float | None
-    landmarks: npt.NDArray[np.float32] | None
-    age_probs: npt.NDArray[np.float32]
-
-    def at_least(self, age: int) -> float:
-        """The model's probability, 0…1, that the person has had this birthday (0…100).
-
-        Raises:
-            ValueError: ``age`` is off the axis.
-        """
-        return float(ages.prob_at_least(self.age_probs, age))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The face as plain numbers and strings, as ``agelens predict --json`` writes it."""
-        return {
-            "box": [round(edge, 1) for edge in self.box],
-            "score": None if self.score is None else round(self.score, 4),
-            "age": round(self.age, 2),
-            "interval": [round(end, 2) for end in self.interval],
-            "level": self.level,
-            "gender": self.gender,
-            "gender_confidence": None if self.gender_confidence is None else round(self.gender_confidence, 4),
-        }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Photo:
-    """One photo of many: its faces, or the error that kept them from being found.
-
-    Attributes:
-        source: what was given to be read.
-        width, height: in pixels, upright; 0 when it could not be read.
-        faces: left to right.
-        error: why it could not be read, or None.
-    """
-
-    source: Any
-    width: int = 0
-    height: int = 0
-    faces: tuple[Face, ...] = ()
-    error: AgelensError | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The photo as plain numbers and strings: one line of ``agelens predict --json``."""
-        return {
-            "path": str(self.source) if isinstance(self.source, str | os.PathLike) else None,
-            "width": self.width,
-            "height": self.height,
-            "faces": [face.to_dict() for face in self.faces],
-            "error": None if self.error is None else str(self.error),
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,9 +185,7 @@ class AgeEstimator:
         try:
             return self._cut(photo, image, cropped)
         except Exception as error:  # whatever a detector makes of one photo, the others go on
-            name = photo.to_dict()["path"] or "photo"
-            reason = f"the face detector failed ({type(error).__name__}: {error})"
-            return _Found(Photo(source, photo.width, photo.height, error=ImageError(f"{name}: {reason}")))
+            return _Found(_failed(photo, f"the face detector failed ({type(error).__name__}: {error})"))
 
     def _cut(self, photo: Photo, image: npt.NDArray[np.uint8], cropped: bool) -> _Found:
         spec = self.bundle.card.crop
@@ -277,21 +201,28 @@ class AgeEstimator:
         done, start = [], 0
         for one in found:
             count = len(one.crops)
-            faces = self._faces(one, output, start) if output is not None and count else ()
+            if output is None or not count:
+                done.append(one.photo)
+            elif np.isnan(output.age_probs[start : start + count]).any():
+                done.append(_failed(one.photo, "the embedder makes no vector of a face in it"))
+            else:
+                done.append(replace(one.photo, faces=self._faces(one, output, start)))
             start += count
-            done.append(Photo(one.photo.source, one.photo.width, one.photo.height, faces, one.photo.error))
         return done
 
     def _run(self, crops: npt.NDArray[np.uint8]) -> Output:
-        if self.embedder is not None:
-            return self.bundle.run_vectors(self.embedder.embed(crops))
+        """What the bundle says of each face; NaN of those that the embedder makes no vector of."""
         card = self.bundle.card
-        if card.embedder is not None:
+        if card.embedder is None:
+            return self.bundle.run(crops)
+        if self.embedder is None:
             raise BundleError(
                 f"the bundle {card.name!r} takes vectors of the embedder {card.embedder.name!r}, which is not here; "
                 "name it or its file as embedder"
             )
-        return self.bundle.run(crops)
+        vectors = self.embedder.embed_some(crops)
+        usable = np.asarray(np.isfinite(vectors).all(axis=1))
+        return Output(*(_spread(probs, usable) for probs in self.bundle.run_vectors(vectors[usable])))
 
     def _faces(self, found: _Found, output: Output, start: int) -> tuple[Face, ...]:
         mine = slice(start, start + len(found.crops))
@@ -314,6 +245,18 @@ class AgeEstimator:
 
     def _gender(self, probs: npt.NDArray[np.float32]) -> str | None:
         return self.bundle.card.genders[int(probs.argmax())] if probs.size else None
+
+
+def _failed(photo: Photo, reason: str) -> Photo:
+    name = photo.to_dict()["path"] or "photo"
+    return replace(photo, error=ImageError(f"{name}: {reason}"))
+
+
+def _spread(probs: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Rows at the places that are ``usable``, (N,), and NaN between them."""
+    whole = np.full((len(usable), probs.shape[1]), np.nan, np.float32)
+    whole[usable] = probs
+    return whole
 
 
 def _box(detection: Detection | None, width: int, height: int) -> Box:

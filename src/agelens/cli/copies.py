@@ -10,9 +10,9 @@ from PIL import Image
 
 from agelens.draw import draw_faces
 from agelens.errors import OutputError
-from agelens.estimator import Photo
 from agelens.files import atomic_path, real_path
 from agelens.images import read_image
+from agelens.results import Photo
 
 __all__ = ["SUFFIX", "copy_targets", "write_copy"]
 

@@ -16,9 +16,10 @@ from agelens.bundle import DEFAULT, model_file
 from agelens.cli.console import complain, note, print_table, progress_bar
 from agelens.cli.copies import SUFFIX, copy_targets, write_copy
 from agelens.errors import AgelensError, ConfigError, ImageError, OutputError
-from agelens.estimator import AgeEstimator, Face, Photo
+from agelens.estimator import AgeEstimator
 from agelens.files import check_file, make_folder, real_path, write_text
 from agelens.images import find_images
+from agelens.results import Face, Photo
 
 __all__ = ["predict"]
 

@@ -15,7 +15,7 @@ from agelens.cli.console import note, progress_bar
 from agelens.cli.figure_tables import show_figures
 from agelens.cli.overrides import parse_overrides
 from agelens.cli.vector_training import train_on_vectors
-from agelens.embed.config import MlpConfig, read_any_config
+from agelens.embed.config import on_vectors
 from agelens.errors import ConfigError
 from agelens.evaluate.report import write_report
 from agelens.evaluate.reported import reported
@@ -23,7 +23,6 @@ from agelens.export import export
 from agelens.files import real_path
 from agelens.train.config import TrainConfig, changed, read_config
 from agelens.train.lr_finder import find_lr, write_sweep
-from agelens.train.reading import read_raw
 from agelens.train.run import BUNDLE, CONFIG, REPORT, leads, refuse_another_run
 from agelens.train.run import train as train_run
 from agelens.train.teaching import ANSWERS
@@ -72,17 +71,27 @@ def train(
             raise ConfigError(f"{config}: a folder; go on with its run by --resume, or give a YAML file")
         out, config = out or config, config / CONFIG
     values = parse_overrides(overrides, manifest)
-    if (resume or find_rate or deterministic) and "mlp" in read_raw(config):
-        raise ConfigError("--resume, --find-lr and --deterministic are not for vectors, which train in seconds")
-    if deterministic:
-        values["trainer.deterministic"] = "true"
     run = out or Path("runs") / config.stem
     if not resume and real_path(run / CONFIG) == real_path(config):
         raise ConfigError(f"{run}: {config.name} in it would be written anew; choose another --out")
-    settings = read_any_config(config, values)
-    if isinstance(settings, MlpConfig):
-        train_on_vectors(settings, run, export_run=export_run)
-        return
+    if not on_vectors(config):
+        _train_on_crops(config, values, run, resume, find_rate, deterministic, export_run)
+    elif resume or find_rate or deterministic:
+        raise ConfigError("--resume, --find-lr and --deterministic are not for vectors, which train in seconds")
+    else:
+        train_on_vectors(config, values, run, export_run=export_run)
+
+
+def _train_on_crops(
+    config: Path,
+    values: dict[str, str],
+    run: Path,
+    resume: bool,
+    find_rate: bool,
+    deterministic: bool,
+    export_run: bool,
+) -> None:
+    settings = read_config(config, values | ({"trainer.deterministic": "true"} if deterministic else {}))
     if find_rate:
         settings = _with_found_rate(settings, run, resume)
     with ExitStack() as bars:

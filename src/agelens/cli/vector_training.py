@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from agelens.embed.export import export_mlp
 from agelens.embed.run import load_trained_mlp, train_mlp
 from agelens.evaluate.report import write_report
 from agelens.evaluate.reported import reported
+from agelens.train.reading import read_as
 from agelens.train.run import BUNDLE, REPORT
 
 __all__ = ["export_vector_run", "named_bars", "train_on_vectors"]
 
 
-def train_on_vectors(config: MlpConfig, run: Path, *, export_run: bool) -> None:
+def train_on_vectors(path: Path, overrides: Mapping[str, str], run: Path, *, export_run: bool) -> None:
     """Train, and where wanted export, measure and report, as ``agelens train`` does for crops."""
+    config = read_as(MlpConfig, path, overrides)
     with named_bars() as progress:
         fitted = train_mlp(config, run, progress=progress)
     best = fitted.figures[fitted.best]

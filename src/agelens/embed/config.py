@@ -15,7 +15,7 @@ from agelens.train.schedule_configs import OneCycleSchedule, PlateauSchedule, Sc
 from agelens.train.section import Positive, Section, Share, Weight
 from agelens.train.sections import GenderConfig
 
-__all__ = ["MlpConfig", "MlpOptim", "MlpSection", "PretrainConfig", "VectorsConfig", "read_any_config"]
+__all__ = ["MlpConfig", "MlpOptim", "MlpSection", "PretrainConfig", "VectorsConfig", "on_vectors", "read_any_config"]
 
 
 class VectorsConfig(Section):
@@ -126,4 +126,13 @@ def read_any_config(path: Path, overrides: Mapping[str, str] | None = None) -> T
     Raises:
         ConfigError: the file is missing or no YAML, or a key or value in it is wrong; all faults are named at once.
     """
-    return read_as(MlpConfig, path, overrides) if "mlp" in read_raw(path) else read_config(path, overrides)
+    return read_as(MlpConfig, path, overrides) if on_vectors(path) else read_config(path, overrides)
+
+
+def on_vectors(path: Path) -> bool:
+    """Whether a file is the configuration of a training on vectors, which has a section ``mlp``.
+
+    Raises:
+        ConfigError: it is missing or no YAML.
+    """
+    return "mlp" in read_raw(path)

@@ -87,21 +87,23 @@ def _write_files(
     write_text(folder / "figures.csv", figures_table({place: {model.name: measured}}).to_csv(index=False))
     write_text(folder / "predictions.csv", table.to_csv(index=False))
     table = table[model.answers.known]
+    pictures = {} if manifest.embedder is not None else _draw_extremes(manifest, answers.rows, table, folder)
+    write_text(folder / PAGE, draw_page(measured, model, short_name(place), pictures))
+
+
+def _draw_extremes(manifest: Manifest, rows: pd.DataFrame, table: pd.DataFrame, folder: Path) -> dict[str, bytes]:
+    """``best.png`` and ``worst.png``, by their titles."""
     order = np.argsort(table["error"].abs().to_numpy(), kind="stable")
     pictures = {}
     for name, title, chosen in (
-        ()
-        if manifest.embedder is not None
-        else (
-            ("best", "Closest answers", order[:SHOWN]),
-            ("worst", "Farthest answers", order[::-1][:SHOWN]),
-        )
+        ("best", "Closest answers", order[:SHOWN]),
+        ("worst", "Farthest answers", order[::-1][:SHOWN]),
     ):
         captions = [_caption(table.iloc[one]) for one in chosen]
         heading, path = f"{title} of {len(table):,}", folder / f"{name}.png"
-        draw_faces(manifest, answers.rows.iloc[chosen], captions, heading, SUBTITLE, path)
+        draw_faces(manifest, rows.iloc[chosen], captions, heading, SUBTITLE, path)
         pictures[title] = path.read_bytes()
-    write_text(folder / PAGE, draw_page(measured, model, short_name(place), pictures))
+    return pictures
 
 
 def short_name(place: str) -> str:

@@ -281,6 +281,14 @@ def test_a_photo_goes_through_the_embedder_of_a_bundle(
         list(ages.expected_age(estimator.bundle.run_vectors(read_vectors(store, store.split("val"))).age_probs)),
         abs=1e-3,
     )
+    embed_some = estimator.embedder.embed_some
+    nothing = np.full((1, estimator.embedder.spec.width), np.nan, np.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimator.embedder, "embed_some", lambda some: np.concatenate([nothing, embed_some(some[1:])]))
+        silent, told = estimator.photos(list(crops[:2]), cropped=True, workers=1)
+    assert "makes no vector of a face in it" in str(silent.error)
+    assert told.error is None
+    assert len(told.faces) == 1
     (face,) = estimator.predict(crops[0], cropped=True)
     assert 0 <= face.age <= 100
     assert face.box[2] > 0
