@@ -17,6 +17,7 @@ from agelens.errors import (
     ImageError,
     MissingExtraError,
     OutputError,
+    VideoError,
 )
 from agelens.estimator import AgeEstimator
 from agelens.results import Face, Photo
@@ -33,6 +34,7 @@ __all__ = [
     "MissingExtraError",
     "OutputError",
     "Photo",
+    "VideoError",
     "__version__",
 ]
 

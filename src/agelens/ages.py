@@ -23,6 +23,7 @@ __all__ = [
     "bin_shares",
     "binomial_probs",
     "cdf",
+    "contract",
     "expected_age",
     "interval",
     "log_choices",
@@ -31,6 +32,7 @@ __all__ = [
     "range_shares",
     "soft_labels",
     "softmax",
+    "variance",
 ]
 
 MAX_AGE = 100
@@ -146,6 +148,39 @@ def expected_age(probs: npt.ArrayLike) -> Floats:
     42.0
     """
     return np.asarray(_checked(probs) @ axis())
+
+
+def variance(probs: npt.ArrayLike) -> Floats:
+    """Variance of each distribution, ``Σ k²·p_k - (Σ k·p_k)²``: (…, 101) → (…), in square years, at least 0.
+
+    >>> float(variance(soft_labels([42], deviation=2.0))[0].round(3))
+    4.0
+    """
+    masses = _checked(probs)
+    return np.asarray(np.maximum(masses @ axis() ** 2 - (masses @ axis()) ** 2, 0))
+
+
+def contract(probs: npt.ArrayLike, factor: float) -> Floats:
+    """Draw one distribution together about its mean, so that distances from it shrink by ``factor``: (101,) → (101,).
+
+    The mass of a bin is spread evenly over its year before it moves; the mean stays to a hundredth of a year.
+
+    Raises:
+        ValueError: ``factor`` is outside 0…1.
+
+    >>> float(variance(contract(soft_labels([42], deviation=4.0)[0], 0.5)).round(1))
+    4.0
+    """
+    if not 0 <= factor <= 1:
+        raise ValueError(f"factor is {factor}; it must lie within 0…1")
+    masses = _checked(probs)
+    if factor == 1:
+        return masses
+    edges = np.arange(NUM_BINS + 1) - 0.5
+    mean = float(masses @ axis())
+    moved = mean + (edges - mean) * factor
+    below = np.interp(edges, moved, np.concatenate([[0.0], np.cumsum(masses)]))
+    return np.asarray(np.diff(below))
 
 
 def cdf(probs: npt.ArrayLike, age: npt.ArrayLike) -> Floats:

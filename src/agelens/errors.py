@@ -2,6 +2,7 @@
 
     AgelensError
     ├── ImageError          a photo that cannot be read, or that is too large to be read safely
+    ├── VideoError          a video, stream or camera that cannot be read, or that is too large to be read safely
     ├── BundleError         a model file that is missing, corrupt, or made for something else
     ├── DataError           a data set, manifest or crop that is not what the work needs
     ├── ConfigError         a training configuration with a wrong key, type or value
@@ -23,6 +24,7 @@ __all__ = [
     "ImageError",
     "MissingExtraError",
     "OutputError",
+    "VideoError",
 ]
 
 
@@ -32,6 +34,10 @@ class AgelensError(Exception):
 
 class ImageError(AgelensError):
     """A photo that cannot be read, or that is too large to be read safely."""
+
+
+class VideoError(AgelensError):
+    """A video, stream or camera that cannot be read, or that is too large to be read safely."""
 
 
 class BundleError(AgelensError):

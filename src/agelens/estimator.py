@@ -17,7 +17,7 @@ from agelens.bundle import DEFAULT, Bundle, Output
 from agelens.embedders import check_embedder, named_embedder, open_embedder
 from agelens.errors import AgelensError, BundleError, ImageError
 from agelens.faces.align import align, crop_whole
-from agelens.faces.detector import Box, Detection, Detector, main_face
+from agelens.faces.detector import Box, Detection, Detector, main_face, within
 from agelens.faces.embedder import Embedder, Scale
 from agelens.faces.yunet import YuNet
 from agelens.images import ImageSource, read_image
@@ -261,11 +261,4 @@ def _spread(probs: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) -> np
 
 def _box(detection: Detection | None, width: int, height: int) -> Box:
     """The detector's box as far as it lies in the photo, or the whole photo."""
-    if detection is None:
-        return (0.0, 0.0, float(width), float(height))
-    x1, y1, x2, y2 = detection.box
-    return (_within(x1, width), _within(y1, height), _within(x2, width), _within(y2, height))
-
-
-def _within(edge: float, size: int) -> float:
-    return float(min(max(edge, 0), size))
+    return (0.0, 0.0, float(width), float(height)) if detection is None else within(detection.box, width, height)

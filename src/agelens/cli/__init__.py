@@ -37,6 +37,9 @@ class Command(NamedTuple):
 # Each is a function, or an App with commands of its own, of its name in the module of its name.
 COMMANDS: Final = {
     "predict": Command("Estimate the age of every face in photos.", None),
+    "video": Command(
+        "Follow the people in a video and estimate their ages, which settle from frame to frame.", "video"
+    ),
     "models": Command("List the models that come with agelens: sizes, figures and terms.", None),
     "sources": Command("List the data sets that can be prepared, or say more of one.", "data"),
     "prepare": Command("Cut the faces out of a public data set and write them with a manifest.", "data"),

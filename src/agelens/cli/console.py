@@ -11,8 +11,17 @@ from typing import Any, Literal
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["complain", "note", "print_json", "print_line", "print_table", "printable", "progress_bar"]
 
@@ -65,6 +74,7 @@ def progress_bar(what: str, *, shown: bool = True) -> Iterator[Callable[[int, in
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        _SpeedColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     console = _stderr()
@@ -73,6 +83,13 @@ def progress_bar(what: str, *, shown: bool = True) -> Iterator[Callable[[int, in
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, disable=not shown) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class _SpeedColumn(ProgressColumn):
+    """How many are done in a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")
 
 
 def _one_line(message: str) -> str:

@@ -15,8 +15,8 @@ from cyclopts import Parameter
 from agelens.bundle import DEFAULT, model_file
 from agelens.cli.console import complain, note, print_table, progress_bar
 from agelens.cli.copies import SUFFIX, copy_targets, write_copy
-from agelens.errors import AgelensError, ConfigError, ImageError, OutputError
-from agelens.estimator import AgeEstimator
+from agelens.cli.estimators import open_estimator
+from agelens.errors import AgelensError, ImageError, OutputError
 from agelens.files import check_file, make_folder, real_path, write_text
 from agelens.images import find_images
 from agelens.results import Face, Photo
@@ -64,7 +64,7 @@ def predict(
         For a bundle that takes vectors, what makes them: sface, a built-in model, or a network's file; the one that the
         bundle names by default.
     """
-    estimator = _estimator(model, level, embedder)
+    estimator = open_estimator(model, level, embedder)
     sources, photos = _expand(paths, skip_copies=annotate is not None)
     _check_outputs(csv_file, annotate, [*sources, model_file(model)])
     targets = {} if annotate is None else copy_targets(sources, annotate)
@@ -82,17 +82,6 @@ def predict(
     if not json_lines:
         _print(photos)
     return 0 if all_written and not any(photo.error for photo in photos) else SOME_FAILED
-
-
-def _estimator(model: Path, level: float, embedder: Path | None) -> AgeEstimator:
-    try:
-        estimator = AgeEstimator.load(model, level=level, embedder=embedder)
-    except ValueError as error:
-        raise ConfigError(f"--level: {error}") from error
-    wanted = estimator.bundle.card.embedder
-    if wanted is not None and estimator.embedder is None:
-        raise ConfigError(f"{model}: takes vectors of {wanted.name!r}, which is not here; give its file by --embedder")
-    return estimator
 
 
 def _check_outputs(csv_file: Path | None, annotate: Path | None, inputs: Sequence[Path]) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Box", "Detection", "Detector", "FixedDetector", "main_face"]
+__all__ = ["Box", "Detection", "Detector", "FixedDetector", "main_face", "within"]
 
 Box = tuple[float, float, float, float]
 
@@ -53,6 +53,16 @@ def main_face(faces: Sequence[Detection], width: int, height: int) -> Detection 
         return face.area * (1 - off_centre)
 
     return max(faces, key=weight, default=None)
+
+
+def within(box: Box, width: int, height: int) -> Box:
+    """A box as far as it lies in the (width, height) image."""
+    x1, y1, x2, y2 = box
+    return (_clipped(x1, width), _clipped(y1, height), _clipped(x2, width), _clipped(y2, height))
+
+
+def _clipped(edge: float, size: int) -> float:
+    return float(min(max(edge, 0), size))
 
 
 class FixedDetector:
