@@ -32,7 +32,7 @@ class Camera:
         self.name = f"camera {number}"
         self.broken = 0
         level = cv2.utils.logging.getLogLevel()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # OpenCV would tell of every way that it tried
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it would tell of every way that it tried
         try:
             self._capture = cv2.VideoCapture(number) if number >= 0 else cv2.VideoCapture()
         finally:

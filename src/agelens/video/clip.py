@@ -191,6 +191,8 @@ def _picture_stream(container: Any, name: str) -> Any:
     if not streams:
         raise VideoError(f"{name}: has no pictures, only {_kinds(container.streams)}; wanted a video")
     stream = streams[0]
+    if stream.codec_context is None:
+        raise VideoError(f"{name}: its pictures are of an unknown kind; convert it to H.264 first")
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > MAX_FRAME_PIXELS:
         raise VideoError(

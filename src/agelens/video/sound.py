@@ -40,7 +40,7 @@ class Sound:
             return
         template = self._reader.sound_stream
         try:
-            if template.codec_context.name in KEPT:
+            if template.codec_context.codec.canonical_name in KEPT:
                 self._stream = container.add_stream_from_template(template)
             else:
                 self._stream = container.add_stream("aac", rate=template.codec_context.sample_rate or 48_000)
