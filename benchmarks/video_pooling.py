@@ -4,8 +4,8 @@
 
 CROPS is what ``agelens prepare utkface`` wrote; the faces are of its validation split, which no built-in model was
 trained on. Of each face frames are made as a camera would give them: moved, turned, blurred, darkened, compressed and
-made small, more or less. A row tells the mean error, the share of true ages within the 90 % intervals and their width, of
-single frames and of all frames of a face pooled. With ``--record`` the table is written into benchmarks/video.md.
+made small, more or less. A row tells the mean error, the share of true ages within the 90 % intervals and their width,
+of single frames and of all frames of a face pooled. With ``--record`` the table is written into benchmarks/video.md.
 """
 
 from __future__ import annotations

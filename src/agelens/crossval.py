@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from agelens.data.journal import Journal
+from agelens.data.journal import Journal, check_own_folder
 from agelens.files import make_folder, write_text
 from agelens.train.reading import dotted, write_config
 from agelens.train.section import Section
@@ -83,8 +83,9 @@ class RunBook:
             OutputError: it cannot be written in, another process is at it, or it holds one of another configuration.
         """
         self.folder = make_folder(folder)
+        check_own_folder(folder, RUNS, CONFIG, "a cross-validation")
         self._config = config.model_dump(mode="json")
-        self._journal = Journal(folder / RUNS, {**dotted(self._config), **asked}, "a cross-validation")
+        self._journal = Journal(folder / RUNS, {**dotted(self._config), **asked}, "a cross-validation", costly=True)
         write_config(config, folder / CONFIG)
         self.runs = self._journal.read(_run)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agelens.data.journal import JOURNAL_NAME, Journal
+from agelens.data.journal import JOURNAL_NAME, Journal, check_own_folder
 from agelens.errors import OutputError
 
 SETTINGS = {"source": "utkface", "size": 48, "options": {"a": "b"}}
@@ -66,12 +66,34 @@ def test_what_stands_behind_garbage_is_done_again(path: Path, garbage: bytes, li
     assert path.read_bytes() == b"".join(lines[: max(1, line)])
 
 
+@pytest.mark.parametrize("garbage", [b"\xff\xfe\n", b"{\n", b"null\n"])
+@pytest.mark.parametrize("line", [0, 1, 3])
+def test_costly_rows_behind_garbage_are_not_lost(path: Path, garbage: bytes, line: int) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    broken = b"".join([*lines[:line], garbage, *lines[line:]])
+    path.write_bytes(broken)
+    with pytest.raises(OutputError, match=f"line {line + 1} is no row of a search; remove that line"):
+        Journal(path, SETTINGS, "a search", costly=True)
+    assert path.read_bytes() == broken
+    path.write_bytes(b"".join(lines) + b'{"torn')
+    with closing(Journal(path, SETTINGS, "a search", costly=True)) as journal:
+        assert list(journal.rows()) == ROWS
+
+
+def test_another_works_folder_is_refused(tmp_path: Path) -> None:
+    check_own_folder(tmp_path, "trials.jsonl", "config.yaml", "a search")
+    (tmp_path / "config.yaml").write_text("mine: 1\n", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"holds config\.yaml of something else than a search; choose another folder"):
+        check_own_folder(tmp_path, "trials.jsonl", "config.yaml", "a search")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         (SETTINGS | {"size": 64}, r"\(size 48, now 64\)"),
         (SETTINGS | {"size": 64, "source": "csv"}, r"\(source utkface, now csv, size 48, now 64\)"),
         (SETTINGS | {"margin": 0.1}, r"\(margin None, now 0.1\)"),
+        ({"source": "utkface", "size": 48}, r"\(options {'a': 'b'}, now None\)"),
     ],
 )
 def test_other_settings_are_refused_by_name(path: Path, settings: dict[str, Any], message: str) -> None:

@@ -66,6 +66,8 @@ def tune(
         print_json(result)
     else:
         _show(result, list(tuning.section.space), less=tuning.less_is_better)
+    for one in [one for one in result["trials"] if one["error"] is not None][:1]:
+        note(f"the first that failed, trial {one['number']}: {one['error']}")
     note(f"wrote {folder / BEST}, {RESULT}, {TABLE} and {PICTURE}; next: agelens train {folder / BEST}")
 
 

@@ -17,7 +17,7 @@ from agelens.errors import OutputError
 if os.name == "posix":
     import fcntl
 
-__all__ = ["JOURNAL_NAME", "Journal"]
+__all__ = ["JOURNAL_NAME", "Journal", "check_own_folder"]
 
 JOURNAL_NAME: Final = "unfinished.jsonl"
 
@@ -33,19 +33,24 @@ class Journal:
         last_crop_end: where the last crop ends in the pack, in bytes.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], what: str = "an unfinished preparation") -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], what: str = "an unfinished preparation", *, costly: bool = False
+    ) -> None:
         """Open a journal, or begin one.
 
         Args:
             path: of the journal.
             settings: plain values; rows that were made with others must not be mixed with these.
             what: it is a record of, for messages.
+            costly: whether rows are too dear to be made again because a line before them is damaged.
 
         Raises:
-            OutputError: it cannot be written, another process has it, or it was begun with other settings.
+            OutputError: it cannot be written, another process has it, it was begun with other settings, or it is
+                costly and damaged.
         """
         self._path = path
         self._what = what
+        self._costly = costly
         self.count = 0
         self.last_crop_end = 0
         try:
@@ -69,9 +74,10 @@ class Journal:
     def _open(self, settings: Row) -> None:
         begun, end = None, 0
         with self._path.open("rb") as lines:
-            for line in lines:
+            for number, line in enumerate(lines, start=1):
                 row = _whole(line)
                 if row is None:
+                    self._see_that_it_ends(lines.read(), number, line)
                     break
                 end += len(line)
                 if begun is None:
@@ -84,10 +90,19 @@ class Journal:
         if begun is None:
             self._write(settings)
 
+    def _see_that_it_ends(self, rest: bytes, number: int, line: bytes) -> None:
+        """Whole lines behind a torn one are no killed process's doing."""
+        if not self._costly:
+            return
+        if b"\n" in rest or (number == 1 and line.endswith(b"\n")):
+            raise OutputError(
+                f"{self._path}: line {number} is no row of {self._what}; remove that line, or choose another folder"
+            )
+
     def _check(self, begun: Row, settings: Row) -> None:
-        other = [name for name in settings if begun.get(name) != settings[name]]
+        other = [name for name in {**begun, **settings} if begun.get(name) != settings.get(name)]
         if other:
-            was = ", ".join(f"{name} {begun.get(name)}, now {settings[name]}" for name in other)
+            was = ", ".join(f"{name} {begun.get(name)}, now {settings.get(name)}" for name in other)
             raise OutputError(
                 f"{self._path.parent}: holds {self._what} with other settings ({was}); "
                 "repeat it with those to go on, or remove the folder"
@@ -137,6 +152,16 @@ class Journal:
     def close(self) -> None:
         """Close the file and let others in."""
         self._stream.close()
+
+
+def check_own_folder(folder: Path, record: str, config: str, what: str) -> None:
+    """See that a folder with a configuration has the record of the same kind of work.
+
+    Raises:
+        OutputError: it is another work's, whose configuration would be replaced.
+    """
+    if (folder / config).exists() and not (folder / record).exists():
+        raise OutputError(f"{folder}: holds {config} of something else than {what}; choose another folder")
 
 
 def _whole(line: bytes) -> Row | None:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from agelens.data.journal import Journal
+from agelens.data.journal import Journal, check_own_folder
 from agelens.files import make_folder
 from agelens.train.reading import dotted, write_config
 from agelens.train.section import Section
@@ -77,8 +77,9 @@ class TrialBook:
             OutputError: it cannot be written in, another process is at it, or it holds one of another configuration.
         """
         self.folder = make_folder(folder)
+        check_own_folder(folder, TRIALS, CONFIG, "a search")
         settings = {**dotted(config.model_dump(mode="json")), **asked}
-        self._journal = Journal(folder / TRIALS, settings, "a search")
+        self._journal = Journal(folder / TRIALS, settings, "a search", costly=True)
         write_config(config, folder / CONFIG)
         self.trials = {one.number: one for one in self._journal.read(_trial)}  # the last of a number
 

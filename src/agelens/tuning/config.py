@@ -128,7 +128,18 @@ def _read_section(path: Path, overrides: Mapping[str, str]) -> TuneSection:
     for key, text in overrides.items():
         place, name = (space, key.removeprefix(SPACE)) if key.startswith(SPACE) else (raw, key.removeprefix(f"{TUNE}."))
         place[name] = parsed(key, text)
+    _check_dotted(path, space)
     return validated(TuneSection, {**raw, "space": space}, f"{path}: {TUNE}")
+
+
+def _check_dotted(path: Path, space: Mapping[str, Any]) -> None:
+    for key, value in space.items():
+        if not key or (isinstance(value, dict) and value and not set(value) & set(Range.model_fields)):
+            wanted = f"{key}.{next(iter(value))}" if key else "mlp.dropout"
+            raise ConfigError(
+                f"{path}: {SPACE}{key}: wanted a dotted key of the configuration, such as {wanted}, with one of "
+                f"{', '.join(Range.model_fields)} below it"
+            )
 
 
 def _compared_by(config: Config, metric: str | None) -> Config:
@@ -141,9 +152,12 @@ def _compared_by(config: Config, metric: str | None) -> Config:
     known = get_args(fields[name].annotation)
     if metric not in known:
         raise ConfigError(f"tune.metric: one of {', '.join(known)} is wanted (got {metric!r})")
-    if isinstance(config, MlpConfig):
-        return changed(config, keep=metric)
-    return changed(config, checkpoint__metric=metric)
+    try:
+        if isinstance(config, MlpConfig):
+            return changed(config, keep=metric)
+        return changed(config, checkpoint__metric=metric)
+    except ConfigError as error:
+        raise ConfigError(f"tune.metric: {metric!r} does not fit the {error}") from error
 
 
 def _usual_space(config: Config) -> dict[str, Range]:

@@ -62,8 +62,9 @@ class OptunaCandidates:
         )
 
     def number(self, config: Mapping[str, Any]) -> int:
-        """The next one."""
-        return self._numbers.pop(0)
+        """The next one; 0 is kept for the trial with the configuration's own values."""
+        others = len(self._numbers) > 1 and self._numbers[0] == 0 and self._own is not None
+        return self._numbers.pop(1 if others and self.parameters(config) != self._own else 0)
 
     def parameters(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Choices by their places, numbers in four digits."""

@@ -129,13 +129,13 @@ def _most_epochs(tuning: Tuning) -> int:
 
 def _finish(tuning: Tuning, book: TrialBook) -> dict[str, Any]:
     """Write what came of a search."""
-    metric, trials = (
-        tuning.metric,
-        [one for number, one in sorted(book.trials.items()) if number < tuning.section.trials],
-    )
+    metric, trials = tuning.metric, [one for _, one in sorted(book.trials.items())]
     known = [one for one in trials if math.isfinite(one.figures.get(metric, math.nan)) and one.error is None]
     if not known:
-        raise ConfigError(f"{book.folder}: every trial failed ({len(trials)}); the first: {trials[0].error}")
+        raise ConfigError(
+            f"{book.folder}: every trial failed ({len(trials)}); the first: {trials[0].error}; "
+            "remove the folder to try the same values again"
+        )
     best = min(known, key=lambda one: one.figures[metric] * (1 if tuning.less_is_better else -1))
     result = {
         "best": best.number,

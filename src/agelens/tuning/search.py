@@ -20,7 +20,7 @@ from agelens.data.work import FIRST_ERROR, cluster
 from agelens.errors import DataError
 from agelens.tuning.book import Status, Trial
 from agelens.tuning.candidates import Candidates
-from agelens.tuning.trial import FIGURE, Rules, Work, reason, trainable
+from agelens.tuning.trial import FIGURE, LOST, Rules, Work, reason, trainable
 
 __all__ = ["search"]
 
@@ -129,7 +129,7 @@ class _Recorder(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **_: Any) -> None:
         last = self._last.get(trial.trial_id, {})
         if "error" in last:
-            self._end(trial, "failed", last["error"])
+            self._end(trial, "lost" if LOST in last else "failed", last["error"])
         else:
             whole = "whole" in last or last["epoch"] >= self._rules.epochs
             self._end(trial, "finished" if whole else "stopped", None)

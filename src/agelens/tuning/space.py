@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from agelens.tuning.config import Config, Range
 __all__ = ["applied", "check_space", "drawn", "own_values", "short"]
 
 Space = Mapping[str, Range]
+SAME_FACES: Final = ("data.manifest", "data.fold")
 
 
 def drawn(space: Space, seed: int, number: int) -> dict[str, Any]:
@@ -45,7 +46,9 @@ def check_space(config: Config, space: Space) -> None:
         ConfigError: there is no such key, or it does not take one of these values.
     """
     for key, one in space.items():
-        for value in one.ends:
+        if key in SAME_FACES:
+            raise ConfigError(f"tune.space.{key}: trials are compared on the same faces; search for each on its own")
+        for value in (*one.ends, *_between(one)):
             try:
                 applied(config, {key: value})
             except ConfigError as error:
@@ -56,6 +59,14 @@ def short(value: float, one: Range) -> float:
     """A number in four digits, within its range."""
     low, high = one.ends
     return min(max(float(f"{value:.4g}"), float(low)), float(high))
+
+
+def _between(one: Range) -> tuple[float, ...]:
+    """A number that may be drawn and is no whole one: keys for whole numbers take the ends alone."""
+    if one.uniform is None and one.log is None:
+        return ()
+    low, high = one.ends
+    return (short(low + (high - low) * 0.3819, one),)
 
 
 def _value(raw: Any, names: Sequence[str]) -> Any:

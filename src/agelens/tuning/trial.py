@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from agelens.data.work import FIRST_ERROR
-from agelens.errors import AgelensError
+from agelens.errors import AgelensError, ConfigError, ExportError
 
-__all__ = ["FIGURE", "Report", "Rules", "Work", "reason", "trainable"]
+__all__ = ["FIGURE", "LOST", "Report", "Rules", "Work", "reason", "trainable"]
 
 FIGURE: Final = "figure"  # the best so far
+LOST: Final = "lost"
 # Takes the number of an epoch, from 1 on, and the figures of its validation faces.
 Report = Callable[[int, Mapping[str, float]], None]
 # Takes a trial's values, a path for what it writes, which is its own, and what it reports to.
@@ -61,8 +62,10 @@ def trainable(
         try:
             work(parameters(config), place, lambda epoch, figures: tune.report(told.epoch(epoch, figures, started)))
             tune.report({**told.last, "whole": True})
-        except (AgelensError, RuntimeError, ValueError, OSError, MemoryError) as error:
+        except (ConfigError, ExportError, RuntimeError, ValueError) as error:
             tune.report({**told.last, "seconds": time.monotonic() - started, "error": reason(error)})
+        except (AgelensError, OSError, MemoryError) as error:  # not for its values: it may go well another time
+            tune.report({**told.last, "seconds": time.monotonic() - started, "error": reason(error), LOST: True})
         finally:
             shutil.rmtree(place, ignore_errors=True)
 

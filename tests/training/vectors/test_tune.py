@@ -104,7 +104,7 @@ def test_when_all_trials_fail_it_is_one_line(
 
     monkeypatch.setattr(agelens.tuning.search, "search", failing)
     for _ in range(2):  # a repeat does not try them again
-        with pytest.raises(ConfigError, match=r"every trial failed \(3\); the first: no numbers$"):
+        with pytest.raises(ConfigError, match=r"every trial failed \(3\); the first: no numbers; remove the f"):
             tune(_tuning(vectors_config, trials=3), tmp_path)
         monkeypatch.setattr(agelens.tuning.search, "search", lambda *_, **__: pytest.fail("tried again"))
     assert [one["status"] for one in _lines(tmp_path)] == ["failed"] * 3

@@ -73,10 +73,12 @@ def test_the_metric_of_the_search_chooses_the_epoch_too(write: Write, tiny_confi
         ({"trails": 3}, r"tune: trails: no such key; did you mean 'trials'\?"),
         ({"trials": 0}, r"tune: trials: input should be greater than or equal to 1 \(got 0\)"),
         ({"metric": "val_mae"}, r"tune\.metric: one of loss, accuracy, mae, gender is wanted \(got 'val_mae'\)"),
-        ({"space": {"mlp.dropout": {"unifrm": [0, 1]}}}, r"space\.mlp\.dropout\.unifrm: no such key.*'uniform'\?"),
+        ({"space": {"mlp.dropout": {"uniform": [0, 1], "lgo": 1}}}, r"dropout\.lgo: no such key.*'log'\?"),
         ({"space": {"mlp.dropout": {}}}, r"mlp\.dropout: give one of uniform, log, integer, choice \(got none\)"),
         ({"space": {"mlp.dropout": {"uniform": [0.5, 0]}}}, r"mlp\.dropout: uniform falls from 0\.5 to 0; wanted"),
         ({"space": {"optim.lr": {"log": [0, 1]}}}, r"space\.optim\.lr\.log\.0: input should be greater than 0"),
+        ({"space": {"mlp": {"dropout": {"uniform": [0, 1]}}}}, r"space\.mlp: wanted a dotted key .* as mlp\.dropout,"),
+        ({"space": {"": {"choice": [1]}}}, r"space\.: wanted a dotted key"),
         ({"space": [1]}, r"tune and its space: wanted keys with values below them"),
     ],
 )
@@ -92,6 +94,12 @@ def test_a_wrong_section_is_one_line(tune: dict[str, Any], line: str, write: Wri
         ("mlp.dropuot", {"uniform": (0, 0.5)}, r"^tune\.space: mlp\.dropuot: no such key; did you mean 'dropout'\?$"),
         ("mlp.dropout", {"uniform": (0, 1.5)}, r"^tune\.space: mlp\.dropout: input should be less than 1 \(got 1\.5\)"),
         ("data.batch_size", {"choice": (8, "many")}, r"^tune\.space: data\.batch_size: .* \(got 'many'\)"),
+        ("mlp.residuals", {"uniform": (0, 2)}, r"^tune\.space: mlp\.residuals: .*integer"),
+        (
+            "data.manifest",
+            {"choice": ("other",)},
+            r"^tune\.space\.data\.manifest: trials are compared on the same faces",
+        ),
         ("schedule.gamma", {"uniform": (0.7, 1)}, r"^tune\.space: schedule\.gamma: no such key"),
     ],
 )
