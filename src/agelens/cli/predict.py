@@ -17,6 +17,7 @@ from agelens.cli.console import complain, note, print_table, progress_bar
 from agelens.cli.copies import SUFFIX, copy_targets, write_copy
 from agelens.cli.estimators import open_estimator
 from agelens.errors import AgelensError, ImageError, OutputError
+from agelens.faces.detectors import DetectorName
 from agelens.files import check_file, make_folder, real_path, write_text
 from agelens.images import find_images
 from agelens.results import Face, Photo
@@ -37,6 +38,7 @@ def predict(
     cropped: Annotated[bool, Parameter(negative="")] = False,
     level: float = 0.9,
     embedder: Path | None = None,
+    detector: DetectorName = "yunet",
 ) -> int:
     """Estimate the age of every face in photos.
 
@@ -63,8 +65,10 @@ def predict(
     embedder
         For a bundle that takes vectors, what makes them: sface, a built-in model, or a network's file; the one that the
         bundle names by default.
+    detector
+        What finds the faces: yunet, or mtcnn, which is slower and needs the extra mtcnn.
     """
-    estimator = open_estimator(model, level, embedder)
+    estimator = open_estimator(model, level, embedder, detector=detector)
     sources, photos = _expand(paths, skip_copies=annotate is not None)
     _check_outputs(csv_file, annotate, [*sources, model_file(model)])
     targets = {} if annotate is None else copy_targets(sources, annotate)

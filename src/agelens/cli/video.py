@@ -20,6 +20,7 @@ from agelens.cli.console import note, print_json, print_table, progress_bar
 from agelens.cli.estimators import open_estimator
 from agelens.embedders import open_embedder
 from agelens.errors import OutputError
+from agelens.faces.detectors import DetectorName
 from agelens.files import check_file, real_path, write_text
 from agelens.video import Frame, analyze
 from agelens.video.annotated import annotate
@@ -49,6 +50,7 @@ def video(
     model: Path = Path(DEFAULT),
     level: float = 0.9,
     embedder: Path | None = None,
+    detector: DetectorName = "yunet",
 ) -> None:
     """Follow the people in a video and estimate their ages, which settle from frame to frame.
 
@@ -82,8 +84,10 @@ def video(
         Share of the true ages that the intervals hold: 0.5, 0.8, 0.9 or 0.95.
     embedder
         For a bundle that takes vectors, what makes them: sface, a built-in model, or a network's file.
+    detector
+        What finds the faces: yunet, or mtcnn, which is slower and needs the extra mtcnn.
     """
-    estimator = open_estimator(model, level, embedder, threads=1)
+    estimator = open_estimator(model, level, embedder, detector=detector, threads=1)
     known = None if recognise is None else open_embedder(recognise, threads=1)
     _check_outputs(out, csv_file, [Path(source), model_file(model)])
     opened = open_video(_source(source))

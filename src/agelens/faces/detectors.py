@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, get_args
 
 from agelens.errors import ConfigError
 from agelens.faces.detector import Detector
 
-__all__ = ["DETECTORS", "open_detector"]
+__all__ = ["DETECTORS", "DetectorName", "open_detector"]
 
-DETECTORS: Final = ("yunet", "mtcnn")  # the first is the default
+DetectorName = Literal["yunet", "mtcnn"]
+DETECTORS: Final[tuple[str, ...]] = get_args(DetectorName)  # the first is the default
 
 
 def open_detector(name: str) -> Detector:
