@@ -21,6 +21,7 @@ from agelens.errors import BundleError
 from agelens.sessions import brief, open_session
 
 __all__ = [
+    "ASSETS",
     "BUILTIN",
     "CROPS",
     "DEFAULT",

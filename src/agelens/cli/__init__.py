@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "video": Command(
         "Follow the people in a video and estimate their ages, which settle from frame to frame.", "video"
     ),
+    "app": Command("Serve a web page for photos, videos and the webcam.", "app"),
     "models": Command("List the models that come with agelens: sizes, figures and terms.", None),
     "sources": Command("List the data sets that can be prepared, or say more of one.", "data"),
     "prepare": Command("Cut the faces out of a public data set and write them with a manifest.", "data"),

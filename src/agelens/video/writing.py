@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,17 +67,18 @@ class ClipWriter:
         frames: how many were taken.
     """
 
-    def __init__(self, path: Path, kind: str, source: FrameSource) -> None:
+    def __init__(self, target: Path | BytesIO, kind: str, source: FrameSource) -> None:
         """
         Args:
-            path: of the file, whatever its name.
+            target: the file, whatever its name, or memory.
             kind: FFmpeg's name of the file's format.
             source: gives the rate and the sound; its frames must not have been read yet.
         """
         self.frames = 0
-        self._path = path
         self._rate = Fraction(source.rate).limit_denominator(1001)
-        self._container: Any = av.open(str(path), "w", format=kind, options={"movflags": "+faststart"})
+        in_memory = isinstance(target, BytesIO)
+        options = {} if in_memory else {"movflags": "+faststart"}  # which reads the file again
+        self._container: Any = av.open(target if in_memory else str(target), "w", format=kind, options=options)
         self._picture: Any = None
         self._sound = Sound.of(source)
         self._waiting: queue.Queue[tuple[Pixels, float] | None] = queue.Queue(WAITING)
