@@ -40,6 +40,9 @@ COMMANDS: Final = {
     "video": Command(
         "Follow the people in a video and estimate their ages, which settle from frame to frame.", "video"
     ),
+    "webcam": Command(
+        "Show the camera in a window, with the ages of who is in front of it. Q or Escape ends it.", "video"
+    ),
     "app": Command("Serve a web page for photos, videos and the webcam.", "app"),
     "models": Command("List the models that come with agelens: sizes, figures and terms.", None),
     "sources": Command("List the data sets that can be prepared, or say more of one.", "data"),
