@@ -10,6 +10,8 @@ from agelens.bundle import ASSETS
 __all__ = ["main"]
 
 ICON = ASSETS / "icon.svg"
+# a table wider than a phone scrolls by itself, and not the page
+STYLE = "<style>[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto}</style>"
 NOTE = (
     "An estimate is no proof of age or identity. What you upload stays in memory on the machine that runs this page, "
     "and is gone when you leave."
@@ -26,6 +28,7 @@ def main() -> None:
         st.Page(model.page, title="Model", icon=":material/description:", url_path="model"),
         st.Page(training.page, title="Training", icon=":material/monitoring:", url_path="training"),
     ]
+    st.html(STYLE)
     chosen = st.navigation(pages, position="top")
     chosen.run()
     st.sidebar.caption(NOTE)
