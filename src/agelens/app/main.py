@@ -11,7 +11,10 @@ __all__ = ["main"]
 
 ICON = ASSETS / "icon.svg"
 # a table wider than a phone scrolls by itself, and not the page
-STYLE = "<style>[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto}</style>"
+STYLE = """<style>
+[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto}
+[data-testid=stMainBlockContainer] {padding-top: 4.5rem}
+</style>"""
 NOTE = (
     "An estimate is no proof of age or identity. What you upload stays in memory on the machine that runs this page, "
     "and is gone when you leave."

@@ -28,7 +28,8 @@ __all__ = ["page"]
 
 MOST: Final = 50  # photos at once
 SHOWN_SIDE: Final = 1280
-COLUMNS: Final = 3
+COLUMNS: Final = 3  # of faces below a photo
+BESIDE: Final = 2  # faces that stand beside it
 RESULTS: Final = "photos"  # of this visit, in memory alone
 
 
@@ -135,8 +136,11 @@ def _show(result: Looked, number: int) -> None:
         st.warning(f"No face found. {result.reason}", icon=":material/face_retouching_off:")
         return
     alt = f"{result.name} with {len(result.faces)} faces marked"
-    st.image(draw_faces(result.image, result.faces), width="content", alt=alt)
-    columns = st.columns(min(COLUMNS, max(2, len(result.faces))))
+    beside = len(result.faces) <= BESIDE
+    picture, panels = st.columns([3, 2]) if beside else (st.container(), st.container())
+    picture.image(draw_faces(result.image, result.faces), width="content", alt=alt)
+    with panels:
+        columns = [panels] if beside else st.columns(COLUMNS)
     for index, face in enumerate(result.faces):
         with columns[index % len(columns)]:
             face_panel(result.image, face, f"Face {index + 1}", f"face-{number}-{index}")
