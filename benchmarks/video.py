@@ -88,8 +88,7 @@ def memory(clip: Path, out: Path) -> tuple[float, float]:
     """Resident megabytes of the process at the 500th frame and at the last."""
     found: list[float] = []
     with subprocess.Popen([*COMMAND, str(clip), str(out), "--json"], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        for number, _ in enumerate(process.stdout, start=1):
+        for number, _ in enumerate(process.stdout or (), start=1):
             if number in (500, MEMORY_FRAMES - 10):
                 status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
                 found.append(int(status.split("VmRSS:")[1].split()[0]) / 1024)

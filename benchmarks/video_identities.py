@@ -3,8 +3,8 @@
     python benchmarks/video_identities.py CROPS [--embedder sface] [--faces 300]
 
 CROPS is what ``agelens prepare utkface`` wrote. Of each face eight frames are made as a bad camera would give them (see
-video_pooling.py); told is, for several likenesses, which share of pairs of one face's frames reach it, and which share of
-pairs of different faces. Few people are in UTKFace twice, and those pairs count as different here.
+video_pooling.py); told is, for several likenesses, which share of pairs of one face's frames reach it, and which share
+of pairs of different faces. Few people are in UTKFace twice, and those pairs count as different here.
 """
 
 from __future__ import annotations

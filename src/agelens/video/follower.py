@@ -23,7 +23,7 @@ from agelens.video.tracks import FaceTracker, Place, Track
 
 __all__ = ["Follower", "Frame", "Looked", "look"]
 
-ALIKE = 0.4  # see benchmarks/video.md
+ALIKE = 0.5  # likeness from which two faces are one person's; see benchmarks/video.md
 
 
 @dataclass(frozen=True, slots=True, eq=False)
