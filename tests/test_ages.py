@@ -300,3 +300,38 @@ def test_anything_but_101_bins_is_refused(probs: Any) -> None:
     for work in (ages.expected_age, lambda p: ages.quantile(p, 0.5), lambda p: ages.cdf(p, 3.0)):
         with pytest.raises(ValueError, match="101 bins"):
             work(probs)
+
+
+@given(distributions())
+def test_variance_is_that_of_the_years(probs: Floats) -> None:
+    years = np.arange(101)
+    mean = np.average(years, weights=probs)
+    assert float(ages.variance(probs)) == pytest.approx(np.average((years - mean) ** 2, weights=probs), abs=1e-6)
+
+
+@given(distributions(), st.floats(0, 1))
+def test_contracted_mass_moves_towards_the_mean_and_none_is_lost(probs: Floats, factor: float) -> None:
+    drawn = ages.contract(probs, factor)
+    assert drawn.shape == (101,)
+    assert drawn.sum() == pytest.approx(1)
+    assert (drawn >= 0).all()
+    # both are spread over their years: a twelfth of a square year at most is added by the bins' width
+    assert float(ages.variance(drawn)) <= factor**2 * float(ages.variance(probs)) + 0.34
+    assert float(ages.expected_age(drawn)) == pytest.approx(float(ages.expected_age(probs)), abs=0.5)
+
+
+def test_contracted_samples_are_those_of_the_distribution_moved() -> None:
+    probs, factor = ages.soft_labels([30], 8.0)[0], 0.6
+    random = np.random.default_rng(0)
+    samples = random.choice(101, 200_000, p=probs) + random.uniform(-0.5, 0.5, 200_000)
+    moved = 30 + (samples - 30) * factor
+    counted = np.histogram(moved, EDGES)[0] / len(moved)
+    np.testing.assert_allclose(ages.contract(probs, factor), counted, atol=0.003)
+
+
+def test_a_factor_of_one_changes_nothing_and_others_are_refused() -> None:
+    probs = _random_probs(1)[0]
+    np.testing.assert_array_equal(ages.contract(probs, 1), probs)
+    for factor in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="0…1"):
+            ages.contract(probs, factor)

@@ -21,7 +21,8 @@ HEAVY = ["torch", "torchvision", "pandas", "matplotlib", "pydantic", "sklearn", 
 def _defined(tree: ast.Module) -> set[str]:
     """The names that a module binds at its top level."""
     names: set[str] = set()
-    for node in tree.body:
+    guarded = [one for node in tree.body if isinstance(node, ast.Try) for one in node.body]
+    for node in [*tree.body, *guarded]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):

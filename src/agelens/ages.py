@@ -163,12 +163,13 @@ def variance(probs: npt.ArrayLike) -> Floats:
 def contract(probs: npt.ArrayLike, factor: float) -> Floats:
     """Draw one distribution together about its mean, so that distances from it shrink by ``factor``: (101,) → (101,).
 
-    The mass of a bin is spread evenly over its year before it moves; the mean stays to a hundredth of a year.
+    The mass of a bin is spread evenly over its year before it moves; the mean stays to a hundredth of a year
+    where a spread of a year is left.
 
     Raises:
         ValueError: ``factor`` is outside 0…1.
 
-    >>> float(variance(contract(soft_labels([42], deviation=4.0)[0], 0.5)).round(1))
+    >>> float(variance(contract(soft_labels([42], deviation=4.0)[0], 0.5)).round())
     4.0
     """
     if not 0 <= factor <= 1:
