@@ -20,17 +20,23 @@ from agelens.faces.align import align, crop_whole
 from agelens.faces.detector import Box, Detection, Detector, main_face, within
 from agelens.faces.embedder import Embedder, Scale
 from agelens.faces.yunet import YuNet
-from agelens.images import ImageSource, read_image
+from agelens.images import MAX_PIXELS, ImageSource, read_image
 from agelens.results import Face, Photo
 
-__all__ = ["AgeEstimator"]
+__all__ = ["AgeEstimator", "Found"]
 
 Source = TypeVar("Source", bound=ImageSource)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """A photo whose faces are cut out and wait for the network."""
+class Found:
+    """A photo whose faces are cut out and wait for the network, or whose error is known.
+
+    Attributes:
+        photo: without its faces.
+        detections: what the detector found, left to right; None where the whole image is the face.
+        crops: (size, size, 3) uint8 RGB of each.
+    """
 
     photo: Photo
     detections: Sequence[Detection | None] = ()
@@ -107,10 +113,10 @@ class AgeEstimator:
         Raises:
             ImageError: the photo cannot be read.
         """
-        found = self._find(source, cropped)
+        found = self.find(source, cropped)
         if found.photo.error is not None:
             raise found.photo.error
-        return list(self._finish([found])[0].faces)
+        return list(self.finish([found])[0].faces)
 
     def predict_embeddings(self, vectors: npt.NDArray[np.floating[Any]]) -> list[Face]:
         """The faces of an embedder's vectors, in order, for a bundle that takes those.
@@ -125,7 +131,7 @@ class AgeEstimator:
             ValueError: the vectors are not of this shape or not finite, or the bundle takes crops.
         """
         output = self.bundle.run_vectors(vectors)
-        nowhere = _Found(Photo(None), [None] * len(vectors), [np.zeros(0, np.uint8)] * len(vectors))
+        nowhere = Found(Photo(None), [None] * len(vectors), [np.zeros(0, np.uint8)] * len(vectors))
         return list(self._faces(nowhere, output, 0))
 
     def predict_many(
@@ -167,35 +173,46 @@ class AgeEstimator:
         return self._photos(sources, cropped, batch_size, workers)
 
     def _photos(self, sources: Iterable[Any], cropped: bool, batch_size: int, workers: int) -> Iterator[Photo]:
-        waiting: list[_Found] = []
-        for found in map_ahead(lambda source: self._find(source, cropped), sources, workers, 2 * workers):
+        waiting: list[Found] = []
+        for found in map_ahead(lambda source: self.find(source, cropped), sources, workers, 2 * workers):
             waiting.append(found)
             # without a bound on photos a thousand without faces would be held back for one with a face
             if sum(len(one.crops) for one in waiting) >= batch_size or len(waiting) >= batch_size:
-                yield from self._finish(waiting)
+                yield from self.finish(waiting)
                 waiting = []
-        yield from self._finish(waiting)
+        yield from self.finish(waiting)
 
-    def _find(self, source: ImageSource, cropped: bool) -> _Found:
+    def find(self, source: ImageSource, cropped: bool = False, *, max_pixels: int = MAX_PIXELS) -> Found:
+        """The first half of ``predict``: read a photo and cut its faces out. Never raises for what is in the photo.
+
+        Args:
+            source, cropped: as in ``predict``.
+            max_pixels: as in ``images.read_image``.
+        """
         try:
-            image = read_image(source)
+            image = read_image(source, max_pixels=max_pixels)
         except AgelensError as error:
-            return _Found(Photo(source, error=error))
+            return Found(Photo(source, error=error))
         photo = Photo(source, image.shape[1], image.shape[0])
         try:
             return self._cut(photo, image, cropped)
         except Exception as error:  # whatever a detector makes of one photo, the others go on
-            return _Found(_failed(photo, f"the face detector failed ({type(error).__name__}: {error})"))
+            return Found(_failed(photo, f"the face detector failed ({type(error).__name__}: {error})"))
 
-    def _cut(self, photo: Photo, image: npt.NDArray[np.uint8], cropped: bool) -> _Found:
+    def _cut(self, photo: Photo, image: npt.NDArray[np.uint8], cropped: bool) -> Found:
         spec = self.bundle.card.crop
         detections = self.detector.detect(image)
         if cropped:
             face = main_face(detections, photo.width, photo.height)
-            return _Found(photo, [face], [align(image, face.landmarks, spec) if face else crop_whole(image, spec)])
-        return _Found(photo, detections, [align(image, face.landmarks, spec) for face in detections])
+            return Found(photo, [face], [align(image, face.landmarks, spec) if face else crop_whole(image, spec)])
+        return Found(photo, detections, [align(image, face.landmarks, spec) for face in detections])
 
-    def _finish(self, found: Sequence[_Found]) -> list[Photo]:
+    def finish(self, found: Sequence[Found]) -> list[Photo]:
+        """The second half: the ages of the faces of several photos, in one run of the network.
+
+        Raises:
+            BundleError: the network fails.
+        """
         crops = [crop for one in found for crop in one.crops]
         output = self._run(np.stack(crops)) if crops else None
         done, start = [], 0
@@ -224,7 +241,7 @@ class AgeEstimator:
         usable = np.asarray(np.isfinite(vectors).all(axis=1))
         return Output(*(_spread(probs, usable) for probs in self.bundle.run_vectors(vectors[usable])))
 
-    def _faces(self, found: _Found, output: Output, start: int) -> tuple[Face, ...]:
+    def _faces(self, found: Found, output: Output, start: int) -> tuple[Face, ...]:
         mine = slice(start, start + len(found.crops))
         age_probs, gender_probs = output.age_probs[mine], output.gender_probs[mine]
         expected, intervals = ages.expected_age(age_probs), ages.interval(age_probs, self._mass)
