@@ -23,7 +23,7 @@ def _defined(tree: ast.Module) -> set[str]:
     names: set[str] = set()
     guarded = [one for node in tree.body if isinstance(node, ast.Try) for one in node.body]
     for node in [*tree.body, *guarded]:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)

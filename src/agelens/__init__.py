@@ -17,6 +17,7 @@ from agelens.errors import (
     ImageError,
     MissingExtraError,
     OutputError,
+    ServiceError,
     VideoError,
 )
 from agelens.estimator import AgeEstimator
@@ -34,6 +35,7 @@ __all__ = [
     "MissingExtraError",
     "OutputError",
     "Photo",
+    "ServiceError",
     "VideoError",
     "__version__",
 ]

@@ -7,6 +7,7 @@
     ├── DataError           a data set, manifest or crop that is not what the work needs
     ├── ConfigError         a training configuration with a wrong key, type or value
     ├── ExportError         trained weights and the bundle made from them disagree
+    ├── ServiceError        a service that refuses, or cannot be reached
     ├── OutputError         a result that cannot be written where it was asked for
     └── MissingExtraError   an optional part that is not installed (also an ImportError)
 
@@ -14,6 +15,8 @@ A message is one line: what came, what was wanted, what to do.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 __all__ = [
     "AgelensError",
@@ -24,6 +27,7 @@ __all__ = [
     "ImageError",
     "MissingExtraError",
     "OutputError",
+    "ServiceError",
     "VideoError",
 ]
 
@@ -58,6 +62,23 @@ class ExportError(AgelensError):
 
 class OutputError(AgelensError):
     """A result that cannot be written where it was asked for."""
+
+
+class ServiceError(AgelensError):
+    """The service refused, or cannot be reached.
+
+    Attributes:
+        status: of the answer; 0 where there was none.
+        code: of the problem, such as "overloaded"; "unreachable" where there was no answer.
+        problem: the whole answer.
+    """
+
+    def __init__(self, message: str, status: int = 0, code: str = "unreachable", **problem: Any) -> None:
+        """``problem`` is what RFC 9457 has beside these."""
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.problem = problem
 
 
 class MissingExtraError(AgelensError, ImportError):

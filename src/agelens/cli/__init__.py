@@ -44,6 +44,7 @@ COMMANDS: Final = {
         "Show the camera in a window, with the ages of who is in front of it. Q or Escape ends it.", "video"
     ),
     "app": Command("Serve a web page for photos, videos and the webcam.", "app"),
+    "serve": Command("Serve ages over HTTP: photos or vectors in, JSON out.", "serve"),
     "models": Command("List the models that come with agelens: sizes, figures and terms.", None),
     "sources": Command("List the data sets that can be prepared, or say more of one.", "data"),
     "prepare": Command("Cut the faces out of a public data set and write them with a manifest.", "data"),

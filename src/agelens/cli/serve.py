@@ -1,0 +1,136 @@
+"""``agelens serve``: the HTTP service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import uvicorn
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from agelens.bundle import DEFAULT
+from agelens.cli.console import note
+from agelens.errors import ConfigError
+from agelens.faces.detectors import DetectorName
+from agelens.serve.app import load_estimator
+from agelens.serve.settings import SETTINGS, ServeSettings
+
+__all__ = ["serve"]
+
+Count = Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))]
+DRAIN_SECONDS = 30
+
+
+def serve(
+    *,
+    host: str = "127.0.0.1",
+    port: Annotated[int, Parameter(validator=Number(gte=1, lte=65535))] = 8000,
+    workers: Annotated[int, Parameter(validator=Number(gte=1, lte=256))] = 1,
+    model: Path = Path(DEFAULT),
+    detector: DetectorName = "yunet",
+    level: float = 0.9,
+    embedder: str = "",
+    max_megabytes: Count = 20,
+    max_images: Count = 16,
+    max_megapixels: Count = 40,
+    batch_size: Count = 16,
+    batch_wait: Annotated[float, Parameter(validator=Number(gte=0, lte=1000))] = 5.0,
+    queue: Count = 64,
+    request_seconds: Annotated[float, Parameter(validator=Number(gt=0, lte=3600))] = 20.0,
+    rate: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
+    burst: Count = 20,
+    keys: Path | None = None,
+    origin: Annotated[list[str] | None, Parameter(negative="")] = None,
+) -> None:
+    """Serve ages over HTTP: photos or vectors in, JSON out.
+
+    Addresses: POST /v1/predict and /v1/predict/embedding, GET /v1/models, /healthz, /readyz, /metrics and
+    /openapi.json. SIGTERM ends it when what is in work is answered.
+
+    Example:  agelens serve --port 8000 --workers 2
+
+    Parameters
+    ----------
+    host
+        Address to listen on; 0.0.0.0 lets other machines in.
+    port
+        Port to listen on.
+    workers
+        Processes; they share nothing but the port.
+    model
+        A built-in model, as agelens models lists them, or a bundle.
+    detector
+        What finds the faces: yunet, or mtcnn, which is slower and needs the extra mtcnn.
+    level
+        Share of the true ages that the intervals hold: 0.5, 0.8, 0.9 or 0.95.
+    embedder
+        For a bundle that takes vectors, what makes them from photos.
+    max_megabytes
+        Of a request's body at most.
+    max_images
+        Images of a request at most.
+    max_megapixels
+        Of an image at most, by its header.
+    batch_size
+        Faces for one run of the network, about.
+    batch_wait
+        Milliseconds that the first photo of a batch waits for others.
+    queue
+        Images in one process at most; more are refused with 503.
+    request_seconds
+        Seconds of a request at most.
+    rate
+        Requests a second of one client, on average; 0 for any number.
+    burst
+        Requests that one client may send at once where there is a rate.
+    keys
+        File with a bearer key in each line, one of which every request must carry.
+    origin
+        Another page that may ask from a browser (CORS); may be given several times.
+    """
+    settings = ServeSettings(
+        model=str(model),
+        detector=detector,
+        level=level,
+        embedder=embedder,
+        max_bytes=max_megabytes * 2**20,
+        max_images=max_images,
+        max_pixels=max_megapixels * 10**6,
+        batch_size=batch_size,
+        batch_wait=batch_wait,
+        queue=queue,
+        request_seconds=request_seconds,
+        rate=rate,
+        burst=burst,
+        keys=() if keys is None else _keys(keys),
+        origins=tuple(origin or ()),
+    )
+    try:
+        load_estimator(settings)  # what is wrong is said here, once
+    except ValueError as error:
+        raise ConfigError(f"--level: {error}") from error
+    os.environ[SETTINGS] = settings.to_json()
+    note(f"agelens serve: http://{host}:{port}  (described at /openapi.json; Ctrl-C ends it)")
+    uvicorn.run(
+        "agelens.serve.main:app",
+        host=host,
+        port=port,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        h11_max_incomplete_event_size=16_384,
+    )
+
+
+def _keys(path: Path) -> tuple[str, ...]:
+    try:
+        found = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--keys {path}: cannot be read ({error})") from error
+    if not found or any(len(key) < 16 or not key.isascii() for key in found):
+        raise ConfigError(f"--keys {path}: wanted a key of at least 16 ASCII characters in each line")
+    return found

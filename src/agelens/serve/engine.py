@@ -1,0 +1,130 @@
+"""Photos of many requests, decoded and searched by threads, and their faces in common runs of the network."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+from agelens.estimator import AgeEstimator, Found
+from agelens.results import Photo
+from agelens.serve.metrics import Metrics
+from agelens.serve.problems import Problem
+from agelens.serve.settings import ServeSettings
+
+__all__ = ["Engine"]
+
+RETRY_SECONDS: Final = 1.0
+
+Waiting = tuple[Found, "Future[Photo]"]
+
+
+class Engine:
+    """One for each process: an inference thread, and threads that decode and look for faces.
+
+    At most ``settings.queue`` images are in it; who brings more is refused at once.
+    """
+
+    def __init__(self, estimator: AgeEstimator, settings: ServeSettings, metrics: Metrics) -> None:
+        """Start the threads."""
+        self._estimator = estimator
+        self._settings = settings
+        self._metrics = metrics
+        self._inside = 0
+        self._lookers = ThreadPoolExecutor(os.cpu_count() or 1, "look")
+        self._waiting: queue.Queue[Waiting | None] = queue.Queue()
+        self._tasks: set[asyncio.Task[Photo]] = set()
+        self._thread = threading.Thread(target=self._infer, name="inference", daemon=True)
+        self._thread.start()
+
+    @property
+    def inside(self) -> int:
+        """Images that wait or are in work."""
+        return self._inside
+
+    async def predict(self, images: Sequence[bytes], cropped: bool) -> list[Photo]:
+        """The photos of a request, each with its faces or its error.
+
+        Raises:
+            Problem: "overloaded" where there is no room for so many.
+        """
+        if self._inside + len(images) > self._settings.queue:
+            self._metrics.refused.labels("overloaded").inc()
+            raise Problem(
+                "overloaded",
+                f"{self._inside} images are in work, of at most {self._settings.queue}; try again later",
+                retry_after=RETRY_SECONDS,
+            )
+        tasks = [self._begin(image, cropped) for image in images]
+        # a request that is given up does not stop its work: its room is free when that is done, and not before
+        return list(await asyncio.gather(*(asyncio.shield(task) for task in tasks)))
+
+    async def drain(self) -> None:
+        """Wait for what is inside, and stop the threads."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+        self._waiting.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._lookers.shutdown()
+
+    def _begin(self, image: bytes, cropped: bool) -> asyncio.Task[Photo]:
+        self._inside += 1
+        self._metrics.inside.set(self._inside)
+        task = asyncio.get_running_loop().create_task(self._one(image, cropped))
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+        return task
+
+    def _end(self, task: asyncio.Task[Photo]) -> None:
+        self._tasks.discard(task)
+        self._inside -= 1
+        self._metrics.inside.set(self._inside)
+        if not task.cancelled():
+            task.exception()  # it is told to who asked; nobody else wants to hear of it
+
+    async def _one(self, image: bytes, cropped: bool) -> Photo:
+        limit = self._settings.max_pixels
+        look = lambda: self._estimator.find(image, cropped, max_pixels=limit)  # noqa: E731
+        found = await asyncio.get_running_loop().run_in_executor(self._lookers, look)
+        if not found.crops:
+            return found.photo
+        answer: Future[Photo] = Future()
+        self._waiting.put((found, answer))
+        return await asyncio.wrap_future(answer)
+
+    def _infer(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch, more = self._batch(first)
+            started = time.monotonic()
+            try:
+                photos = self._estimator.finish([found for found, _ in batch])
+            except Exception as error:  # each request is told, and the thread goes on
+                for _, answer in batch:
+                    answer.set_exception(error)
+            else:
+                for (_, answer), photo in zip(batch, photos, strict=True):
+                    answer.set_result(photo)
+            self._metrics.batch_faces.observe(sum(len(found.crops) for found, _ in batch))
+            self._metrics.network_seconds.observe(time.monotonic() - started)
+            if not more:
+                return
+
+    def _batch(self, first: Waiting) -> tuple[list[Waiting], bool]:
+        """What is run at once; False with it where the thread is to end."""
+        batch, faces = [first], len(first[0].crops)
+        until = time.monotonic() + self._settings.batch_wait / 1000
+        while faces < self._settings.batch_size:
+            try:
+                one = self._waiting.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if one is None:
+                return batch, False
+            batch.append(one)
+            faces += len(one[0].crops)
+        return batch, True

@@ -1,0 +1,10 @@
+"""The application that uvicorn's workers import; ``agelens serve`` tells them its settings by the environment."""
+
+from __future__ import annotations
+
+from agelens.serve.app import create_app
+from agelens.serve.settings import settings_from_environment
+
+__all__ = ["app"]
+
+app = create_app(settings_from_environment())

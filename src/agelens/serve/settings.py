@@ -1,0 +1,66 @@
+"""What a service is started with."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from agelens.bundle import DEFAULT
+
+__all__ = ["SETTINGS", "ServeSettings", "settings_from_environment"]
+
+SETTINGS: Final = "AGELENS_SERVE"  # variable of the environment by which the command tells its workers
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Limits and choices of one service.
+
+    Attributes:
+        model: name of a built-in model, or a bundle's path.
+        detector: name of the face detector.
+        level: of the intervals.
+        embedder: for a bundle that takes vectors: what makes them from photos; empty for the one that it names.
+        max_bytes: of a request's body.
+        max_images: of a request.
+        max_pixels: of an image, by its header, before anything is decoded.
+        max_vectors: of a request.
+        batch_size: faces for one run of the network, about.
+        batch_wait: milliseconds that the first photo of a batch waits for others.
+        queue: images that wait or are in work, at most; more are refused with 503.
+        request_seconds: that a request may take, from its first byte to its answer.
+        rate: requests a second of one client, on average; 0 for any number. More are refused with 429.
+        burst: requests that one client may send at once where there is a rate.
+        keys: bearer keys, one of which a request must carry; none: everybody may ask.
+        origins: of other pages that may ask from a browser (CORS); none by default.
+    """
+
+    model: str = DEFAULT
+    detector: str = "yunet"
+    level: float = 0.9
+    embedder: str = ""
+    max_bytes: int = 20 * 2**20
+    max_images: int = 16
+    max_pixels: int = 40_000_000
+    max_vectors: int = 4096
+    batch_size: int = 16
+    batch_wait: float = 5.0
+    queue: int = 64
+    request_seconds: float = 20.0
+    rate: float = 0.0
+    burst: int = 20
+    keys: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """For the environment."""
+        return json.dumps(asdict(self))
+
+
+def settings_from_environment() -> ServeSettings:
+    """What the command told its workers; the usual ones where it told nothing."""
+    raw = json.loads(os.environ.get(SETTINGS, "{}"))
+    lists = {name: tuple(raw[name]) for name in ("keys", "origins") if name in raw}
+    return ServeSettings(**{**raw, **lists})
