@@ -102,3 +102,9 @@ def test_the_base_install_imports_nothing_heavy() -> None:
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "onnxruntime" in loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_onnxruntime_is_told_to_tell_nobody() -> None:
+    code = "import os, agelens; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "1"

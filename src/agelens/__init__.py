@@ -7,6 +7,10 @@ for face in estimator.predict("photo.jpg"):
     print(face.age, face.interval, face.gender)
 """
 
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime would tell its makers of every model that is opened
+
 from agelens._version import VERSION
 from agelens.errors import (
     AgelensError,

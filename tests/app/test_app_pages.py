@@ -81,7 +81,7 @@ def test_a_photo_gives_ages_and_downloads() -> None:
     assert 25 < float(values["Age"].removesuffix(" years")) < 50
     assert [label for label in values if "older" in label] == ["18 or older", "21 or older", "25 or older"]
     assert any("female" in caption.value for caption in app.caption)
-    assert [button.label for button in app.download_button] == ["CSV", "JSON", "Picture"]
+    assert [button.label for button in app.download_button] == ["CSV", "JSON", "Pictures"]
 
 
 def test_another_level_is_another_interval() -> None:
@@ -137,6 +137,27 @@ def test_a_video_is_followed(clip: bytes) -> None:
     found = app.session_state["video"]
     assert found.video[4:8] == b"ftyp"
     assert [json.loads(line)["frame"] for line in found.lines] == list(range(11))
+    labels = [metric.label for metric in app.metric]
+    assert labels[1:4] == ["18 or older", "21 or older", "25 or older"]
+    app.file_uploader[0].clear().run()  # as when the user comes back from another page
+    assert app.metric[0].label == "Person 1"
+    app.button[0].click().run()
+    assert "video" not in app.session_state
+    assert "Nothing is kept" in app.info[0].value
+
+
+def test_a_video_without_faces_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "grey.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for _ in range(3):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((240, 320, 3), 90, np.uint8), format="rgb24")))
+        out.mux(stream.encode(None))
+    app = _uploaded("clips", ("grey.mp4", path.read_bytes()))
+    app.button[0].click().run()
+    assert not app.exception
+    assert "all of it has one colour" in app.warning[0].value
 
 
 @pytest.mark.parametrize(
@@ -145,13 +166,14 @@ def test_a_video_is_followed(clip: bytes) -> None:
         ("no.mp4", lambda clip: b"no video" * 99, "no.mp4: cannot be read as a video"),
         ("cut.mp4", lambda clip: clip[: len(clip) // 2], "cut.mp4: cannot be read as a video"),
         ("large.mp4", lambda clip: clip + bytes(2**20), "larger than 1 MB"),
+        ("$x$ [a](b).mp4", lambda clip: b"", "$x$ [a](b).mp4: cannot be read as a video"),
     ],
 )
 def test_a_bad_video_is_told(clip: bytes, name: str, make: Callable[[bytes], bytes], message: str) -> None:
     app = _uploaded("clips", (name, make(clip)))
     app.button[0].click().run()
     assert not app.exception
-    assert message in app.error[0].value
+    assert message in app.error[0].value.replace("\\", "")
 
 
 def test_the_model_page_has_the_card_without_dead_links() -> None:
@@ -201,10 +223,22 @@ def test_half_written_figures_do_not_break_the_page(tmp_path: Path, text: str) -
     assert "No epoch" in app.info[0].value
 
 
+def test_words_among_the_figures_are_passed_over(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    text = "epoch,val_mae,faces_per_second\n1,abc,x\n,5,1\n2,4.5,much\n"
+    (run / "metrics.csv").write_text(text, encoding="utf-8")
+    app = _page("training")
+    assert not app.exception
+    values = {metric.label: metric.value for metric in app.metric}
+    assert (values["Epochs"], values["Least mean error"]) == ("2", "4.50 years")
+
+
 def test_files_outside_the_runs_are_not_shown(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "metrics.csv").write_text(METRICS, encoding="utf-8")
     (tmp_path / "runs" / "linked").mkdir(parents=True)
     (tmp_path / "runs" / "linked" / "metrics.csv").symlink_to(elsewhere / "metrics.csv")
+    (tmp_path / "runs" / "folder").symlink_to(elsewhere)
     assert "No training in" in _page("training").info[0].value

@@ -59,6 +59,7 @@ def write_frames(
     pix_fmt: str = "yuv420p",
     rotation: int | None = None,
     sound: str | None = None,
+    sound_rate: int = 44_100,
     **options: str,
 ) -> Path:
     """A clip of these frames, at these times in seconds, with a sound of this codec."""
@@ -69,7 +70,7 @@ def write_frames(
         stream.codec_context.time_base = Fraction(1, 1000)
         if rotation is not None:
             stream.set_display_rotation(rotation)
-        tone: Any = None if sound is None else out.add_stream(sound, rate=44_100)
+        tone: Any = None if sound is None else out.add_stream(sound, rate=sound_rate)
         for index, image in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             seconds = index / rate if times is None else times[index]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from agelens import VideoError
 from agelens.video.clip import ClipReader
+from agelens.video.clock import Clock
 from agelens.video.frames import RawFrame
 from agelens.video.sources import open_video
 
@@ -68,7 +71,7 @@ def test_time_starts_with_the_first_frame(tmp_path: Path, walking: list[Pixels])
     times = [7 + index / 25 for index in range(10)]
     frames, clip = _read(write_frames(tmp_path / "a.mkv", walking[:10], times=times))
     assert frames[0].time == 0
-    assert clip.start == pytest.approx(7, abs=0.01)
+    assert clip.shift == pytest.approx(7, abs=0.01)
 
 
 def test_ten_bits_become_eight(tmp_path: Path, walking: list[Pixels]) -> None:
@@ -110,8 +113,6 @@ def test_noise_in_a_clip_never_raises_anything_else(tmp_path: Path, walking: lis
 
 
 def test_a_sound_alone_is_no_video(tmp_path: Path, walking: list[Pixels]) -> None:
-    import av
-
     with av.open(str(write_frames(tmp_path / "a.mp4", walking, sound="aac"))) as whole:
         track = whole.streams.audio[0]
         with av.open(str(tmp_path / "sound.m4a"), "w", format="mp4") as out:
@@ -175,3 +176,67 @@ def test_frames_beyond_the_limit_are_refused(
     monkeypatch.setattr("agelens.video.clip.MAX_FRAME_PIXELS", 320 * 240 - 1)
     with pytest.raises(VideoError, match="320 x 240 pixels; at most 76,799"):
         ClipReader(path)
+
+
+def test_joined_parts_with_clocks_of_their_own_go_on(tmp_path: Path, walking: list[Pixels]) -> None:
+    one = write_frames(tmp_path / "a.ts", walking[:10])
+    other = write_frames(tmp_path / "b.ts", walking[10:20], times=[500 + index / 25 for index in range(10)])
+    frames, _ = _read(one.read_bytes() + other.read_bytes() + one.read_bytes())
+    times = [frame.time for frame in frames]
+    assert len(frames) >= 27
+    assert all(later > earlier for earlier, later in itertools.pairwise(times))
+    assert times[-1] == pytest.approx(len(frames) / 25, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("shown", "times"),
+    [
+        ([5, 5.1, 5.2], [0, 0.1, 0.2]),
+        ([None, None], [0, 0.1]),
+        ([0, 0.5, 0.5, 0.6], [0, 0.5, 0.55, 0.6]),
+        ([0, 10, 20], [0, 10, 20]),
+        ([0, 0.1, 1e6, 1e6 + 0.1], [0, 0.1, 0.2, 0.3]),
+        ([100, 100.1, 2, 2.1], [0, 0.1, 0.2, 0.3]),
+    ],
+)
+def test_the_clock_rises_whatever_a_file_says(shown: list[float | None], times: list[float]) -> None:
+    clock = Clock(10)
+    assert [clock.of(one) for one in shown] == pytest.approx(times)
+
+
+def test_pixels_that_are_no_squares_become_squares(tmp_path: Path, walking: list[Pixels]) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.height, stream.width = walking[0].shape[:2]
+        stream.pix_fmt, stream.codec_context.sample_aspect_ratio = "yuv420p", Fraction(2)
+        for image in walking[:3]:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        out.mux(stream.encode(None))
+    assert _read(tmp_path / "a.mp4")[0][0].image.shape == (240, 640, 3)
+
+
+def test_frames_that_decoders_pass_over_are_counted(tmp_path: Path, walking: list[Pixels]) -> None:
+    data = bytearray(write_frames(tmp_path / "a.avi", walking).read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(2000)
+    frames, clip = _read(bytes(data))
+    assert clip.broken >= 30 - len(frames)
+
+
+@pytest.mark.parametrize("source", [None, True, 1.5, bytearray(b"x")])
+def test_what_is_no_source_is_a_type_error(source: object) -> None:
+    with pytest.raises(TypeError, match="wanted a path, bytes, an address or a camera's number"):
+        open_video(source)  # type: ignore[arg-type]
+
+
+def test_a_cameras_device_is_a_camera() -> None:
+    with pytest.raises(VideoError, match="camera 77: is not there"):
+        open_video("/dev/video77")
+
+
+def test_the_clip_is_open_until_all_who_use_it_have_closed_it(tmp_path: Path, walking: list[Pixels]) -> None:
+    clip = ClipReader(write_frames(tmp_path / "a.mp4", walking[:3], sound="aac"))
+    clip.keep_sound()
+    clip.close()
+    assert len(list(clip.frames())) == 3
+    clip.close()

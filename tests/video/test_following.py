@@ -108,6 +108,25 @@ def test_who_returns_is_known_again_by_an_embedder(
     assert frames[95].tracks[0].since == 0
 
 
+def test_times_count_and_not_frames_where_the_rate_is_wrong(estimator: AgeEstimator) -> None:
+    images = [face_frame([] if 20 <= index < 80 else [(100, 120)]) for index in range(100)]
+    source = Frames(images)
+    source.rate = 200.0  # of what comes 25 times a second
+    ids = _ids(list(agelens.video.analyze(source, estimator=estimator)))
+    assert (ids[25], ids[45], ids[95]) == ([1], [], [2])
+
+
+def test_after_a_long_gap_between_two_frames_it_is_somebody_new(estimator: AgeEstimator) -> None:
+    class Gap(Frames):
+        def frames(self):  # type: ignore[no-untyped-def]
+            for raw in super().frames():
+                yield RawFrame(raw.index, raw.time + (8 if raw.index >= 20 else 0), raw.image)
+
+    found = list(agelens.video.analyze(Gap([face_frame([(100, 120)])] * 40), estimator=estimator))
+    assert _ids(found)[19] == [1]
+    assert _ids(found)[20] == [2]
+
+
 def test_two_at_once_are_never_one_person(estimator: AgeEstimator, write_embedder: Callable[..., Path]) -> None:
     images = [face_frame([(80, 120), (220, 120)])] * 10
     assert _ids(_analyze(estimator, images, recognise=open_embedder(write_embedder())))[-1] == [1, 2]
@@ -155,8 +174,8 @@ def test_the_source_is_closed_at_the_end_and_when_the_caller_stops(
         assert source.closed
 
 
-@pytest.mark.parametrize("options", [{"detect_every": 0}, {"workers": 0}])
-def test_what_cannot_be_is_said_before_the_work(options: dict[str, int]) -> None:
+@pytest.mark.parametrize("options", [{"detect_every": 0}, {"workers": 0}, {"detect_every": 1.5}])
+def test_what_cannot_be_is_said_before_the_work(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         agelens.video.analyze("missing.mp4", **options)  # type: ignore[arg-type]
 
@@ -164,6 +183,16 @@ def test_what_cannot_be_is_said_before_the_work(options: dict[str, int]) -> None
 def test_a_missing_file_is_said_at_once(estimator: AgeEstimator) -> None:
     with pytest.raises(VideoError, match="no such file"):
         agelens.video.analyze("missing.mp4", estimator=estimator)
+
+
+def test_a_source_is_closed_even_where_nothing_was_read(estimator: AgeEstimator, walking: list[Pixels]) -> None:
+    source = Frames(walking)
+    agelens.video.analyze(source, estimator=estimator).close()
+    assert source.closed
+    other = Frames(walking)
+    found = agelens.video.analyze(other, estimator=estimator)
+    del found
+    assert other.closed
 
 
 def test_the_box_of_a_frame_that_was_looked_at_is_the_detectors(estimator: AgeEstimator, walking: list[Pixels]) -> None:

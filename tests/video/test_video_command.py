@@ -138,7 +138,8 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_leaves_a_file_that_plays(party: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_the_systems_end_leave_a_file_that_plays(tmp_path: Path, sent: signal.Signals) -> None:
     frames = [face_frame([(100, 100)], width=640, height=480)] * 1500
     source = write_frames(tmp_path / "long.mp4", frames)
     target = tmp_path / "seen.mp4"
@@ -157,10 +158,45 @@ def test_ctrl_c_leaves_a_file_that_plays(party: Path, tmp_path: Path) -> None:
         assert process.stdout is not None
         for _ in range(30):
             process.stdout.readline()
-        os.kill(process.pid, signal.SIGINT)
+        os.kill(process.pid, sent)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in err
     with ClipReader(target) as clip:
         assert 30 <= len(list(clip.frames())) < 1500
     assert not list(tmp_path.glob(".agelens*"))
+
+
+def test_a_reader_that_has_seen_enough_leaves_the_file(tmp_path: Path) -> None:
+    source = write_frames(tmp_path / "long.mp4", [face_frame([(100, 100)])] * 400)
+    target = tmp_path / "seen.mp4"
+    command = [
+        sys.executable,
+        "-c",
+        "from agelens.cli import main; main()",
+        "video",
+        str(source),
+        str(target),
+        "--json",
+    ]
+    with subprocess.Popen([*command, "--model", "lite"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == 0
+    with ClipReader(target) as clip:
+        assert 1 <= len(list(clip.frames())) < 400
+
+
+def test_a_file_that_failed_is_not_said_to_be_there(
+    run: Run, party: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("agelens.video.writing.ClipWriter._encode", full)
+    status, _, err = run(party, tmp_path / "seen.mp4")
+    assert status == 2
+    assert "No space left on device" in err
+    assert "has them" not in err
+    assert not (tmp_path / "seen.mp4").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from agelens import OutputError
 from agelens.video.clip import ClipReader
-from agelens.video.writing import write_clip
+from agelens.video.writing import ClipWriter, write_clip
 
 from .clips import face_frame, write_frames
 
@@ -124,6 +125,66 @@ def test_other_kinds_of_file_are_refused(tmp_path: Path, walking: list[Pixels], 
     source = write_frames(tmp_path / "a.mp4", walking[:3])
     with pytest.raises(OutputError, match=r"wanted \.mp4, \.m4v, \.mov, \.mkv"):
         _copy(source, tmp_path / name)
+
+
+def test_a_clip_of_one_frame_with_sound_is_written_however_fast_it_ends(tmp_path: Path, walking: list[Pixels]) -> None:
+    source = write_frames(tmp_path / "a.mp4", walking[:1], sound="aac")
+    for _ in range(20):
+        _copy(source, tmp_path / "b.mp4")
+    assert {kind for kind, _, _ in _tracks(tmp_path / "b.mp4")} == {"video", "audio"}
+
+
+@pytest.mark.parametrize(("source", "sound", "target"), [("a.mkv", "flac", "b.mov"), ("a.mkv", "mp2", "b.mp4")])
+def test_sound_that_a_file_cannot_hold_is_encoded_anew(
+    tmp_path: Path, walking: list[Pixels], source: str, sound: str, target: str
+) -> None:
+    _copy(write_frames(tmp_path / source, walking, sound=sound), tmp_path / target)
+    kinds = {kind: codec for kind, codec, _ in _tracks(tmp_path / target)}
+    assert kinds["audio"].startswith("aac")
+    assert np.median(_loudness(tmp_path / target)) > 0.05
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 192_000])
+def test_sound_of_any_rate_is_encoded_anew(tmp_path: Path, walking: list[Pixels], rate: int) -> None:
+    _copy(write_frames(tmp_path / "a.mkv", walking, sound="pcm_s16le", sound_rate=rate), tmp_path / "b.mp4")
+    with av.open(str(tmp_path / "b.mp4")) as written:
+        assert written.streams.audio[0].rate == 48_000
+    assert len(_frames(tmp_path / "b.mp4")) == 30
+
+
+def test_joined_parts_are_written(tmp_path: Path, walking: list[Pixels]) -> None:
+    one = write_frames(tmp_path / "a.ts", walking[:15], sound="aac").read_bytes()
+    (tmp_path / "c.ts").write_bytes(one + one)
+    _copy(tmp_path / "c.ts", tmp_path / "b.mp4")
+    assert len(_frames(tmp_path / "b.mp4")) >= 28
+
+
+@pytest.mark.parametrize(("rows", "kind"), [(720, 1), (240, 6)])
+def test_colours_are_kept_and_named(tmp_path: Path, rows: int, kind: int) -> None:
+    image = np.full((rows, 640, 3), (200, 60, 90), np.uint8)
+    _copy(write_frames(tmp_path / "a.mkv", [image] * 3, codec="ffv1", pix_fmt="bgr0"), tmp_path / "b.mp4")
+    with av.open(str(tmp_path / "b.mp4")) as written:
+        frame = next(written.decode(video=0))
+        assert frame.colorspace == kind
+        assert np.abs(frame.to_ndarray(format="rgb24").astype(int) - image).max() < 8
+
+
+def test_a_second_interruption_does_not_lose_the_file(tmp_path: Path, walking: list[Pixels]) -> None:
+    source = write_frames(tmp_path / "a.mp4", walking)
+    handlers = []
+    close = ClipWriter.close
+
+    def watched(writer: ClipWriter) -> None:
+        handlers.append((signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)))
+        close(writer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClipWriter, "close", watched)
+        with pytest.raises(KeyboardInterrupt):
+            _copy_until(KeyboardInterrupt, source, tmp_path / "b.mp4")
+    assert handlers == [(signal.SIG_IGN, signal.SIG_IGN)]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert (tmp_path / "b.mp4").exists()
 
 
 def test_a_file_without_frames_is_not_written(tmp_path: Path, walking: list[Pixels]) -> None:

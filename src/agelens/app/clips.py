@@ -15,10 +15,11 @@ import streamlit as st
 
 from agelens.app.charts import track_chart
 from agelens.app.choices import choose
-from agelens.app.panel import face_crop
+from agelens.app.panel import face_crop, face_details, face_numbers, plain
 from agelens.app.settings import settings
 from agelens.errors import AgelensError
 from agelens.estimator import AgeEstimator
+from agelens.faces.absence import why_no_face
 from agelens.video import Frame, analyze
 from agelens.video.annotated import annotate
 from agelens.video.clip import ClipReader
@@ -46,6 +47,7 @@ class Followed:
     speed: float = 0.0
     broken: int = 0
     cut: bool = False
+    reason: str = ""
 
 
 def page() -> None:
@@ -54,12 +56,11 @@ def page() -> None:
     choice, estimator = choose()
     every = st.sidebar.slider("Look at one of … frames", 1, 10, 1, key="every", help="Larger is faster.")
     upload = st.file_uploader("Video", KINDS, key="clip", label_visibility="collapsed")
+    known: Followed | None = st.session_state.get(RESULT)
     if upload is None:
-        st.session_state.pop(RESULT, None)
-        st.info("Drop a video here. Each face is followed, and its age settles. Nothing is kept.")
+        _earlier(known)
         return
     key = (upload.file_id, choice, every)
-    known = st.session_state.get(RESULT)
     if known is None or known.key != key:
         original = st.empty()
         original.video(upload)
@@ -74,22 +75,34 @@ def page() -> None:
     _show(known)
 
 
+def _earlier(known: Followed | None) -> None:
+    """Without an upload: what was found before the user went to another page, until it is to be forgotten."""
+    if known is None:
+        st.info("Drop a video here. Each face is followed, and its age settles. Nothing is kept.")
+        return
+    if st.button("Forget this video", icon=":material/delete:", key="forget"):
+        del st.session_state[RESULT]
+        st.rerun()
+    _show(known)
+
+
 def _follow(upload: Any, key: Any, estimator: AgeEstimator, every: int) -> Followed | None:
     """What comes of a video, with a picture of it while the work goes on; None, and the reason on the page."""
     data = upload.getvalue()
     if len(data) > settings().max_megabytes * 2**20:
-        st.error(f"{upload.name}: larger than {settings().max_megabytes} MB; cut it, or use: agelens video FILE")
+        st.error(f"{plain(upload.name)}: larger than {settings().max_megabytes} MB; cut it, or use: agelens video FILE")
         return None
     try:
         with closing(ClipReader(data)) as clip:
             return _followed(clip, key, estimator, every)
     except AgelensError as error:
-        st.error(str(error).replace("the video:", f"{upload.name}:", 1), icon=":material/error:")
+        st.error(plain(str(error).replace("the video:", f"{upload.name}:", 1)), icon=":material/error:")
         return None
 
 
 def _followed(clip: ClipReader, key: Any, estimator: AgeEstimator, every: int) -> Followed:
     found, target, began = Followed(key), io.BytesIO(), time.monotonic()
+    first = None
     writer = ClipWriter(target, "mp4", clip)
     try:
         with _progress(clip) as tell, closing(analyze(clip, estimator=estimator, detect_every=every)) as frames:
@@ -97,12 +110,16 @@ def _followed(clip: ClipReader, key: Any, estimator: AgeEstimator, every: int) -
                 if frame.time > settings().max_seconds:
                     found.cut = True
                     break
+                if frame.index == 0:
+                    first = frame.image
                 drawn = annotate(frame)
                 writer.write(drawn, frame.time)
                 _count(found, frame)
                 tell(frame, drawn)
     finally:
         writer.close()
+    if first is not None and not found.persons.seen:
+        found.reason = why_no_face(first, estimator.detector)
     found.video, found.broken = target.getvalue(), clip.broken
     found.speed = len(found.lines) / (time.monotonic() - began)
     return found
@@ -147,7 +164,7 @@ def _show(found: Followed) -> None:
     st.caption(f"{len(found.lines)} frames, {found.seconds:.1f} s, {found.speed:.1f} frames a second{broken}{cut}")
     persons = [one for _, one in sorted(found.persons.seen.items())]
     if not persons:
-        st.warning("No face found in this video.", icon=":material/face_retouching_off:")
+        st.warning(f"No face found. Of the first frame: {found.reason}", icon=":material/face_retouching_off:")
     for person in sorted(persons, key=lambda one: -one.frames)[:MOST_PERSONS]:
         _show_person(person, found.crops.get(person.id))
     if len(persons) > MOST_PERSONS:
@@ -156,23 +173,17 @@ def _show(found: Followed) -> None:
 
 
 def _show_person(person: Seen, crop: Any) -> None:
-    low, high = person.face.interval
     with st.container(border=True, key=f"person-{person.id}"):
-        left, chart = st.columns([2, 3], vertical_alignment="center")
-        with left, st.container(horizontal=True, vertical_alignment="center"):
-            if crop is not None:
-                st.image(crop, width=120, alt=f"Person {person.id}")
-            with st.container(width="stretch"):
-                st.metric(
-                    f"Person {person.id}",
-                    f"{person.face.age:.0f} years",
-                    f"{person.face.level:.0%}: {low:.0f} to {high:.0f}",
-                    delta_color="off",
-                    delta_arrow="off",
-                )
-                gender = "" if person.face.gender is None else f"Perceived gender: **{person.face.gender}** · "
-                st.caption(f"{gender}seen {person.first:.1f} to {person.last:.1f} s")
-        chart.altair_chart(track_chart(person), width="stretch", key=f"chart-{person.id}")
+        left, right = st.columns([2, 3])
+        with left:
+            with st.container(horizontal=True, vertical_alignment="center"):
+                if crop is not None:
+                    st.image(crop, width=120, alt=f"Person {person.id}")
+                with st.container(width="stretch"):
+                    face_numbers(person.face, f"Person {person.id}")
+            face_details(person.face, f"person-{person.id}")
+        right.altair_chart(track_chart(person), width="stretch", key=f"chart-{person.id}")
+        right.caption(f"Seen {person.first:.1f} to {person.last:.1f} s. Dots: what single frames say.")
 
 
 def _downloads(found: Followed) -> None:

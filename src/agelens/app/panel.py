@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,9 @@ from agelens.app.charts import distribution_chart
 from agelens.faces.align import CropSpec, align
 from agelens.results import Face
 
-__all__ = ["face_panel"]
+__all__ = ["face_crop", "face_details", "face_numbers", "face_panel", "plain"]
 
+MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#!$|<>~:])")
 LEGAL_AGES: Final = (18, 21, 25)
 SHOWN: Final = CropSpec(224, 0.2)
 
@@ -31,17 +33,15 @@ def face_panel(image: npt.NDArray[np.uint8], face: Face, title: str, key: str) -
         with st.container(horizontal=True, vertical_alignment="center"):
             st.image(face_crop(image, face), caption=title, width=120, alt=title)
             with st.container(width="stretch"):
-                _numbers(face)
-        st.altair_chart(distribution_chart(face), width="stretch", key=f"{key}-chart")
-        with st.container(horizontal=True, horizontal_alignment="distribute"):
-            for age in LEGAL_AGES:
-                st.metric(f"{age} or older", f"{face.at_least(age):.0%}", width="content")
+                face_numbers(face, "Age")
+        face_details(face, key)
 
 
-def _numbers(face: Face) -> None:
+def face_numbers(face: Face, label: str) -> None:
+    """The age with its interval, and the gender, under a label."""
     low, high = face.interval
     st.metric(
-        "Age",
+        label,
         f"{face.age:.0f} years",
         f"{face.level:.0%}: {low:.0f} to {high:.0f}",
         delta_color="off",
@@ -50,6 +50,19 @@ def _numbers(face: Face) -> None:
     )
     if face.gender is not None:
         st.caption(f"Perceived gender: **{face.gender}** ({face.gender_confidence:.0%})")
+
+
+def face_details(face: Face, key: str) -> None:
+    """The distribution, and whether the face is of age; ``key`` as of ``face_panel``."""
+    st.altair_chart(distribution_chart(face), width="stretch", key=f"{key}-chart")
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        for age in LEGAL_AGES:
+            st.metric(f"{age} or older", f"{face.at_least(age):.0%}", width="content")
+
+
+def plain(text: str) -> str:
+    """Text of others, such as a file's name, that Markdown is to leave alone."""
+    return MARKDOWN.sub(r"\\\1", text)
 
 
 def face_crop(image: npt.NDArray[np.uint8], face: Face) -> npt.NDArray[np.uint8]:

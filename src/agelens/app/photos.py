@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any, Final
 
 import cv2
@@ -15,7 +17,7 @@ import streamlit as st
 from PIL import Image
 
 from agelens.app.choices import Choice, choose
-from agelens.app.panel import face_panel
+from agelens.app.panel import face_panel, plain
 from agelens.app.settings import settings
 from agelens.draw import draw_faces
 from agelens.errors import AgelensError, ImageError
@@ -82,7 +84,7 @@ def _result(upload: Any, choice: Choice, cropped: bool, estimator: AgeEstimator)
     known = st.session_state.setdefault(RESULTS, {})
     key = (upload.file_id, choice, cropped)
     if key not in known:
-        with st.spinner(f"Looking at {upload.name} …"):
+        with st.spinner(f"Looking at {plain(upload.name)} …"):
             known[key] = look(upload.name, upload.getvalue(), cropped, estimator)
     looked: Looked = known[key]
     return looked
@@ -127,9 +129,9 @@ def _scaled(face: Face, scale: float) -> Face:
 
 
 def _show(result: Looked, number: int) -> None:
-    st.subheader(result.name, divider="gray", anchor=False)
+    st.subheader(plain(result.name), divider="gray", anchor=False)
     if result.error is not None:
-        st.error(result.error, icon=":material/error:")
+        st.error(plain(result.error), icon=":material/error:")
         return
     if not result.faces:
         st.image(result.image, width=320, alt=f"{result.name}, in which no face was found")
@@ -163,9 +165,18 @@ def _downloads(results: list[Looked]) -> None:
         st.download_button(
             "JSON", lines, "ages.jsonl", "application/json", on_click="ignore", icon=":material/download:"
         )
-        first = next(one for one in results if one.faces)
-        picture = io.BytesIO()
-        Image.fromarray(draw_faces(first.image, first.faces)).save(picture, format="JPEG", quality=92)
+        pictures = _pictures([one for one in results if one.faces])
         st.download_button(
-            "Picture", picture.getvalue(), "ages.jpg", "image/jpeg", on_click="ignore", icon=":material/download:"
+            "Pictures", pictures, "ages.zip", "application/zip", on_click="ignore", icon=":material/download:"
         )
+
+
+def _pictures(results: list[Looked]) -> bytes:
+    """A zip file of the photos with their boxes and ages."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as pack:
+        for number, one in enumerate(results, start=1):
+            picture = io.BytesIO()
+            Image.fromarray(draw_faces(one.image, one.faces)).save(picture, format="JPEG", quality=92)
+            pack.writestr(f"{number:02}-{PurePath(one.name).stem[:60]}.jpg", picture.getvalue())
+    return packed.getvalue()

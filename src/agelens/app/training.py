@@ -11,6 +11,7 @@ import streamlit as st
 
 from agelens.app.charts import curves_chart
 from agelens.app.settings import settings
+from agelens.files import real_path
 
 __all__ = ["page", "runs_below"]
 
@@ -40,8 +41,13 @@ def page() -> None:
 def runs_below(root: Path) -> list[Path]:
     """Run folders, the one that was last written to first; links are not followed."""
     patterns = ["/".join(["*"] * depth + [METRICS]) for depth in range(1, DEPTH + 1)]
-    found = [file for pattern in patterns for file in root.glob(pattern) if not file.is_symlink()]
+    found = [file for pattern in patterns for file in root.glob(pattern) if _within(file, root)]
     return [file.parent for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)]
+
+
+def _within(file: Path, root: Path) -> bool:
+    """Whether a file lies below a folder, whatever links lead to it."""
+    return real_path(file).is_relative_to(real_path(root))
 
 
 def _look(run: Path) -> None:
@@ -54,11 +60,11 @@ def _look(run: Path) -> None:
     with st.container(horizontal=True):
         st.metric("Epochs", int(table["epoch"].max()), border=True)
         if len(error):
-            at = int(table["epoch"].iloc[int(table["val_mae"].argmin())])
+            at = int(table.dropna(subset=["val_mae"])["epoch"].iloc[int(error.argmin())])
             st.metric(
                 "Least mean error", f"{error.min():.2f} years", f"epoch {at}", "off", delta_arrow="off", border=True
             )
-        if "faces_per_second" in table:
+        if "faces_per_second" in table and pd.notna(last["faces_per_second"]):
             st.metric("Faces a second", f"{last['faces_per_second']:.0f}", border=True)
         st.metric("State", _state(run, time.time() - written), border=True)
     _curves(table)
@@ -73,7 +79,8 @@ def _metrics(path: Path) -> pd.DataFrame | None:
         table = pd.read_csv(path)
     except (OSError, ValueError):  # between two writes, or no table
         return None
-    return table if len(table) and "epoch" in table and pd.api.types.is_numeric_dtype(table["epoch"]) else None
+    numbers = table.apply(pd.to_numeric, errors="coerce")  # other words than numbers are nothing
+    return numbers.dropna(subset=["epoch"]) if "epoch" in numbers and numbers["epoch"].notna().any() else None
 
 
 def _state(run: Path, seconds: float) -> str:
@@ -94,6 +101,6 @@ def _curves(table: pd.DataFrame) -> None:
 def _pictures(run: Path) -> None:
     """The report's grids of faces, once it is written."""
     grids = [(run / "report" / f"{name}.png", f"{name.capitalize()} answers") for name in ("best", "worst")]
-    there = [(path, title) for path, title in grids if path.is_file() and not path.is_symlink()]
+    there = [(path, title) for path, title in grids if path.is_file() and _within(path, Path(settings().runs))]
     for column, (path, title) in zip(st.columns(2), there, strict=False):
         column.image(path.read_bytes(), caption=title, width="stretch", alt=title)

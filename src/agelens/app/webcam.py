@@ -8,19 +8,23 @@ from typing import Any, Final
 
 import av
 import numpy as np
+import numpy.typing as npt
 import streamlit as st
 from streamlit_webrtc import VideoProcessorBase, WebRtcMode, webrtc_streamer
 
 from agelens.app.choices import choose
+from agelens.app.panel import face_panel
 from agelens.draw import write_note
 from agelens.estimator import AgeEstimator
+from agelens.results import Face
 from agelens.video.annotated import annotate
-from agelens.video.follower import Follower, look
+from agelens.video.follower import Follower, Frame, look
 from agelens.video.frames import RawFrame
 
 __all__ = ["LiveFaces", "page"]
 
 RATE: Final = 25.0
+SHOWN: Final = 3  # persons, with their charts
 SMOOTHED: Final = 0.1  # weight of the latest frame in the speed that is shown
 
 
@@ -48,10 +52,14 @@ def _persons(context: Any) -> None:
     """Who is there, anew each second."""
     processor = context.video_processor
     rows = [] if processor is None else processor.latest()
-    if rows:
-        st.dataframe(rows, hide_index=True, width="stretch")
-    else:
+    if not rows:
         st.caption("No face yet.")
+        return
+    st.dataframe(rows, hide_index=True, width="stretch")
+    faces = processor.faces()[:SHOWN]
+    for column, (person, image, face) in zip(st.columns(SHOWN), faces, strict=False):
+        with column:
+            face_panel(image, face, f"Person {person}", f"live-{person}")
 
 
 class LiveFaces(VideoProcessorBase):
@@ -66,7 +74,7 @@ class LiveFaces(VideoProcessorBase):
         self._last = 0.0
         self._speed = 0.0
         self._lock = threading.Lock()
-        self._rows: list[dict[str, Any]] = []
+        self._seen: Frame | None = None
 
     def recv(self, frame: av.VideoFrame) -> av.VideoFrame:
         """A frame of the camera to one with the ages drawn on."""
@@ -80,18 +88,23 @@ class LiveFaces(VideoProcessorBase):
         drawn = annotate(seen)
         write_note(drawn, f"{self._speed:.0f} frames a second")
         with self._lock:
-            self._rows = [_row(track.id, track.face) for track in seen.tracks]
+            self._seen = seen
         shown = av.VideoFrame.from_ndarray(drawn, format="rgb24")
         shown.pts, shown.time_base = frame.pts, frame.time_base
         return shown
 
     def latest(self) -> list[dict[str, Any]]:
         """The persons of the latest frame, a row each."""
+        return [_row(person, face) for person, _, face in self.faces()]
+
+    def faces(self) -> list[tuple[int, npt.NDArray[np.uint8], Face]]:
+        """The persons of the latest frame: number, the frame's image, and the face in it."""
         with self._lock:
-            return list(self._rows)
+            seen = self._seen
+        return [] if seen is None else [(track.id, seen.image, track.face) for track in seen.tracks]
 
 
-def _row(person: int, face: Any) -> dict[str, Any]:
+def _row(person: int, face: Face) -> dict[str, Any]:
     low, high = face.interval
     return {
         "person": person,

@@ -36,5 +36,7 @@ def open_estimator(
         raise ConfigError(f"--level: {error}") from error
     wanted = estimator.bundle.card.embedder
     if wanted is not None and estimator.embedder is None:
-        raise ConfigError(f"{model}: takes vectors of {wanted.name!r}, which is not here; give its file by --embedder")
+        raise ConfigError(
+            f"{model}: takes vectors of {wanted.name!r}, which is not here; give predict its file by --embedder"
+        )
     return estimator

@@ -7,7 +7,7 @@ import io
 import math
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -18,11 +18,13 @@ from cyclopts.validators import Number
 from agelens.bundle import DEFAULT, model_file
 from agelens.cli.console import note, print_json, print_table, progress_bar
 from agelens.cli.estimators import open_estimator
+from agelens.cli.signals import ended_by_the_system
 from agelens.embedders import open_embedder
 from agelens.errors import OutputError
 from agelens.faces.detectors import DetectorName
 from agelens.files import check_file, real_path, write_text
 from agelens.video import Frame, analyze
+from agelens.video.analysis import Analysis
 from agelens.video.annotated import annotate
 from agelens.video.frames import FrameSource
 from agelens.video.sources import open_video
@@ -93,13 +95,18 @@ def video(
     opened = open_video(_source(source))
     frames = analyze(opened, estimator=estimator, detect_every=detect_every, recognise=known)
     shown = _Shown(opened, seconds, json_lines)
+    written = False
     try:
-        with _writer(out, opened) as write, shown.progress() as count:
+        with ended_by_the_system(), _writer(out, opened, shown) as write, shown.progress() as count:
             for frame in shown.within(frames):
                 write(frame)
                 count(frame)
+        written = True
+    except (KeyboardInterrupt, BrokenPipeError):
+        written = True  # by now the file is whole
+        raise
     finally:
-        shown.report(csv_file, out)
+        shown.report(csv_file, out if written else None)
 
 
 class _Shown:
@@ -111,9 +118,10 @@ class _Shown:
         self._json_lines = json_lines
         self._persons = Persons()
         self._frames, self._time = 0, 0.0
+        self.sound_lost: str | None = None
         self._began = time.monotonic()
 
-    def within(self, frames: Generator[Frame]) -> Iterator[Frame]:
+    def within(self, frames: Analysis) -> Iterator[Frame]:
         """The frames until the time that was asked for; those that are being looked at are given up."""
         with closing(frames):
             for frame in frames:
@@ -148,7 +156,10 @@ class _Shown:
         speed = self._frames / (time.monotonic() - self._began)
         broken = f", {self._source.broken} broken pieces left out" if self._source.broken else ""
         written = f"; {out} has them" if out is not None else ""
-        note(f"{self._frames} frames, {self._time:.1f} s of video, {speed:.1f} frames a second{broken}{written}")
+        silent = f"; its sound could not be written ({self.sound_lost})" if self.sound_lost else ""
+        note(
+            f"{self._frames} frames, {self._time:.1f} s of video, {speed:.1f} frames a second{broken}{silent}{written}"
+        )
         if not rows:
             note(f"{self._source.name}: no face found")
 
@@ -169,12 +180,13 @@ def _check_outputs(out: Path | None, csv_file: Path | None, inputs: Sequence[Pat
 
 
 @contextmanager
-def _writer(out: Path | None, source: FrameSource) -> Iterator[Write]:
+def _writer(out: Path | None, source: FrameSource, shown: _Shown) -> Iterator[Write]:
     if out is None:
         yield lambda frame: None
         return
     with write_clip(out, source) as clip:
         yield lambda frame: clip.write(annotate(frame), frame.time)
+        shown.sound_lost = clip.sound_lost
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 from agelens.bundle import DEFAULT
 from agelens.cli.console import note
 from agelens.cli.estimators import open_estimator
+from agelens.cli.signals import ended_by_the_system
 from agelens.cli.window import Window
 from agelens.faces.detectors import DetectorName
 from agelens.files import check_file
@@ -58,7 +59,7 @@ def webcam(
     if out is not None:
         check_file(out)
     opened = open_video(camera)
-    with ExitStack() as stack:
+    with ended_by_the_system(), ExitStack() as stack:
         stack.callback(opened.close)
         window = stack.enter_context(closing(Window(f"agelens: {opened.name}")))
         clip = None if out is None else stack.enter_context(write_clip(out, opened))

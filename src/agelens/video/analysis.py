@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 from agelens.ahead import map_ahead
 from agelens.estimator import AgeEstimator
@@ -12,7 +13,7 @@ from agelens.video.follower import Follower, Frame, Looked, look
 from agelens.video.frames import FrameSource, RawFrame, VideoSource
 from agelens.video.sources import open_video
 
-__all__ = ["Frame", "analyze"]
+__all__ = ["Analysis", "Frame", "analyze"]
 
 
 def analyze(
@@ -22,7 +23,7 @@ def analyze(
     detect_every: int = 1,
     recognise: Embedder | None = None,
     workers: int | None = None,
-) -> Generator[Frame]:
+) -> Analysis:
     """The frames of a video, in order, with the persons in them, whose ages settle from frame to frame.
 
     Frames are decoded and looked at by threads while earlier ones are used; memory does not grow with their number.
@@ -41,14 +42,53 @@ def analyze(
     Raises:
         VideoError: the video cannot be read, or the camera is not there.
         ValueError: ``detect_every`` or ``workers`` is below 1.
+        TypeError: the source is none of these.
     """
     workers = min(4, os.cpu_count() or 1) if workers is None else workers
-    if detect_every < 1 or workers < 1:
-        raise ValueError(f"detect_every is {detect_every} and workers {workers}; both must be at least 1")
+    if not (isinstance(detect_every, int) and isinstance(workers, int)) or detect_every < 1 or workers < 1:
+        raise ValueError(f"detect_every is {detect_every} and workers {workers}; both must be whole and at least 1")
     estimator = AgeEstimator.load(threads=1) if estimator is None else estimator
-    opened = open_video(source) if isinstance(source, str | os.PathLike | bytes | int) else source
+    opened = source if isinstance(source, FrameSource) else open_video(source)
     follower = Follower(estimator, opened.rate, detect_every=detect_every, recognise=recognise)
-    return _frames(opened, estimator, follower, detect_every, workers)
+    return Analysis(opened, estimator, follower, detect_every, workers)
+
+
+class Analysis:
+    """The frames of a video as they come; ``close`` ends the work and gives back the source, as the last frame does."""
+
+    def __init__(
+        self, source: FrameSource, estimator: AgeEstimator, follower: Follower, detect_every: int, workers: int
+    ) -> None:
+        """See ``analyze``."""
+        self._source: Any = source
+        self._frames = _frames(source, estimator, follower, detect_every, workers)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        try:
+            return next(self._frames)
+        except BaseException:
+            self.close()
+            raise
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave nothing running and nothing open."""
+        self._frames.close()
+        source, self._source = self._source, _Closed
+        source.close()
+
+
+class _Closed:
+    """In place of a source that was given back."""
+
+    @staticmethod
+    def close() -> None:
+        """There is nothing to do."""
 
 
 def _frames(
@@ -58,8 +98,5 @@ def _frames(
         return look(estimator, raw) if raw.index % detect_every == 0 else Looked(raw, None)
 
     ahead = workers if source.live else 2 * workers
-    try:
-        for looked in map_ahead(seen, source.frames(), workers, ahead):
-            yield follower.follow(looked)
-    finally:
-        source.close()
+    for looked in map_ahead(seen, source.frames(), workers, ahead):
+        yield follower.follow(looked)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,12 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from agelens.errors import VideoError
+from agelens.video.clock import Clock
 from agelens.video.frames import RawFrame, usable_rate
 
 __all__ = ["ClipReader", "is_url"]
 
 MAX_FRAME_PIXELS: Final = 40_000_000  # 8K has 33 million
 TIMEOUT: Final = (10.0, 10.0)  # to open a stream, and to wait for its next packet, in seconds
+TRIES: Final = 50  # to read on behind damage
+WIDEST: Final = 4  # width of a pixel, in its heights
 BROKEN_AT_ONCE: Final = 500  # packets in a row that cannot be decoded, after which nothing more is expected
 
 # FFmpeg's readers of playlists open other files and addresses that these name: they are left out.
@@ -43,9 +47,9 @@ class ClipReader:
     As ``FrameSource``, and:
 
     Attributes:
-        sound: packets of the first sound track that were read along with frames; None unless ``keep_sound`` was called.
+        sound: packets of the first sound track that were read along with frames, each with what the file's clock was
+            ahead by; None unless ``keep_sound`` was called.
         sound_stream: that track; None where there is none.
-        start: time of the first frame by the file's own clock, in seconds.
     """
 
     def __init__(self, source: str | os.PathLike[str] | bytes) -> None:
@@ -56,16 +60,17 @@ class ClipReader:
         self.name = "the video" if isinstance(source, bytes) else os.fspath(source)
         self.live = False
         self.broken = 0
-        self.start = 0.0
+        self._users = 1
         self._container = _open(source, self.name)
         try:
             self._stream = _picture_stream(self._container, self.name)
         except VideoError:
             self._container.close()
             raise
-        self.rate = usable_rate(self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate)
+        self.rate = usable_rate(self._stream.average_rate, self._stream.guessed_rate)
         self.count = self._stream.frames or _frames_of(self._container, self.rate)
-        self.sound: list[Any] | None = None
+        self._clock = Clock(self.rate)
+        self.sound: deque[tuple[Any, float | None]] | None = None
         self.sound_stream: Any = next(iter(self._container.streams.audio), None)
 
     def __enter__(self) -> Self:
@@ -77,13 +82,24 @@ class ClipReader:
         self.close()
 
     def keep_sound(self) -> None:
-        """From now on append the sound's packets to ``sound``, which whoever takes them empties."""
+        """From now on append the sound's packets to ``sound``, which whoever takes them empties.
+
+        The file stays open until whoever asked for this has called ``close`` too.
+        """
+        self._users += 1
         if self.sound_stream is not None:
-            self.sound = []
+            self.sound = deque()
+
+    @property
+    def shift(self) -> float:
+        """What the file's clock is ahead of the frames' times by, in seconds."""
+        return self._clock.shift or 0.0
 
     def close(self) -> None:
-        """Give back the file."""
-        self._container.close()
+        """Give back the file, when all who use it have said so."""
+        self._users -= 1
+        if self._users <= 0:
+            self._container.close()
 
     def frames(self) -> Iterator[RawFrame]:
         """The frames, in order; once.
@@ -91,27 +107,22 @@ class ClipReader:
         Raises:
             VideoError: not one frame can be decoded.
         """
-        index, first, last = 0, None, -1.0
+        index = 0
         for frame in self._decoded():
             image = self._upright(frame)
-            if image is None:
-                continue
-            shown = frame.time
-            if first is None and shown is not None:
-                first = self.start = float(shown)
-            time = index / self.rate if shown is None or first is None else float(shown - first)
-            time = time if time > last else last + 0.5 / self.rate  # times that stand still or go back are mended
-            yield RawFrame(index, time, image)
-            index, last = index + 1, time
+            if image is not None:
+                yield RawFrame(index, self._clock.of(frame.time), image)
+                index += 1
         if index == 0:
             raise VideoError(f"{self.name}: no frame of it can be decoded; is it cut off or damaged?")
+        self.broken = max(self.broken, self._stream.frames - index)  # some decoders pass over what is damaged
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         in_a_row = 0
         for packet in self._packets():
             if packet.stream is not self._stream:
                 if self.sound is not None and packet.dts is not None:
-                    self.sound.append(packet)
+                    self.sound.append((packet, self._clock.shift))
                 continue
             try:
                 found = packet.decode()
@@ -125,22 +136,16 @@ class ClipReader:
 
     def _packets(self) -> Iterator[Any]:
         streams = [self._stream] if self.sound is None else [self._stream, self.sound_stream]
-        packets = iter(self._container.demux(streams))
-        while True:
+        for _ in range(TRIES):
             try:
-                yield next(packets)
-            except StopIteration:
-                return
+                yield from self._container.demux(streams)
             except av.error.EOFError:
                 return
-            except av.error.FFmpegError:  # cut off, or the stream has gone
+            except av.error.FFmpegError:  # damaged, cut off, or the stream has gone: what follows may be whole
                 self.broken += 1
-                yield from self._rest()
+            else:
                 return
-
-    def _rest(self) -> Iterator[Any]:
-        """An empty packet, which makes the decoder give what it still holds."""
-        rest = av.Packet()
+        rest = av.Packet()  # makes the decoder give what it still holds
         rest.stream = self._stream
         yield rest
 
@@ -149,12 +154,18 @@ class ClipReader:
             self.broken += 1
             return None
         try:
-            image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+            image = np.asarray(frame.to_ndarray(format="rgb24", width=self._width(frame)), dtype=np.uint8)
         except (av.error.FFmpegError, ValueError):
             self.broken += 1
             return None
         turns = round(frame.rotation / 90) % 4
         return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+    def _width(self, frame: av.VideoFrame) -> int:
+        """Of a frame with square pixels, which those of a clip need not be."""
+        shape = self._stream.sample_aspect_ratio
+        usable = shape is not None and 1 / WIDEST <= shape <= WIDEST
+        return max(1, round(frame.width * float(shape))) if usable else frame.width
 
 
 def _open(source: str | os.PathLike[str] | bytes, name: str) -> Any:
@@ -179,7 +190,8 @@ def _open(source: str | os.PathLike[str] | bytes, name: str) -> Any:
 def _checked_file(path: Path, name: str) -> Path:
     try:
         if not path.is_file():
-            raise VideoError(f"{name}: {'a folder' if path.is_dir() else 'no such file'}; wanted a video file")
+            found = "a folder" if path.is_dir() else "no regular file" if path.exists() else "no such file"
+            raise VideoError(f"{name or 'an empty name'}: {found}; wanted a video file")
     except (OSError, ValueError) as error:  # a name that no file can have
         raise VideoError(f"{name[:200]}: no such file; wanted a video file") from error
     return path

@@ -103,7 +103,7 @@ class Follower:
 
     def follow(self, looked: Looked) -> Frame:
         """The next frame, with the persons in it."""
-        places = self._tracker.update(looked.faces)
+        places = self._tracker.update(looked.faces, looked.raw.time)
         here = {place.number for place in places}
         tracks = [self._track(place, looked, here) for place in places]
         self._forget(here)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ __all__ = ["USUAL_RATE", "FrameSource", "RawFrame", "VideoSource", "usable_rate"
 VideoSource = str | os.PathLike[str] | bytes | int
 
 USUAL_RATE: Final = 25.0  # frames a second, of what names none
-HIGHEST_RATE: Final = 1000.0
+HIGHEST_RATE: Final = 240.0  # more is a clock, and no rate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +33,7 @@ class RawFrame:
     image: npt.NDArray[np.uint8]
 
 
+@runtime_checkable
 class FrameSource(Protocol):
     """What frames are read from.
 

@@ -77,8 +77,9 @@ class FaceTracker:
             detect_every: of how many frames one is looked at.
         """
         self._period = detect_every
-        self._shown = max(detect_every, round(SHOWN_SECONDS * rate))
-        self._frame = 0
+        self._shown = max(SHOWN_SECONDS, 1.5 * detect_every / rate)
+        self._forget = max(FORGET_SECONDS, 1.5 * detect_every / rate)
+        self._time = 0.0
         self._tracker = Tracker(
             distance_function="iou",
             distance_threshold=FAR,
@@ -87,30 +88,35 @@ class FaceTracker:
         )
         self._tracker.distance_function = ScalarDistance(_apart)  # its constructor would warn of a slow one
 
-    def update(self, faces: Sequence[Face] | None) -> list[Place]:
+    def update(self, faces: Sequence[Face] | None, time: float) -> list[Place]:
         """Go on by a frame.
 
         Args:
+            time: of the frame, in seconds.
             faces: of this frame; None where it was not looked at.
 
         Returns:
             The faces that are followed or waited for, those of ``faces`` among them, by their numbers.
         """
-        self._frame += 1
+        self._time = time
+        # frames may come faster or slower than was thought: what counts is the time
+        self._tracker.tracked_objects = [
+            one for one in self._tracker.tracked_objects if time - one.last_detection.data[0] <= self._forget
+        ]
         if faces is None:
             followed = self._tracker.update()
         else:
-            seen = [Detection(_corners(face.box), data=(self._frame, index)) for index, face in enumerate(faces)]
+            seen = [Detection(_corners(face.box), data=(time, index)) for index, face in enumerate(faces)]
             followed = self._tracker.update(seen, period=self._period)
         return sorted(self._place(one, faces) for one in followed)
 
     def _place(self, followed: Any, faces: Sequence[Face] | None) -> Place:
-        frame, index = followed.last_detection.data
-        if faces is not None and frame == self._frame:
+        seen, index = followed.last_detection.data
+        if faces is not None and seen == self._time:
             return Place(followed.id, faces[index].box, index, True)
         (x1, y1), (x2, y2) = followed.estimate
         box = (float(x1), float(y1), float(x2), float(y2))
-        return Place(followed.id, box, None, self._frame - frame < self._shown)
+        return Place(followed.id, box, None, self._time - seen < self._shown)
 
 
 def _corners(box: Box) -> npt.NDArray[np.float64]:

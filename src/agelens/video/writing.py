@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from typing import Any, Final
 
 import av
 import av.error
+import cv2
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace
 
 from agelens.errors import OutputError
 from agelens.files import atomic_path
@@ -27,6 +30,8 @@ FORMATS: Final = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska
 CLOCK: Final = Fraction(1, 90_000)  # fine enough for any rate, and for those that vary
 # Half the time of x264's own choice, for a file a fifth larger.
 ENCODING: Final = {"preset": "veryfast", "crf": "21"}
+HD: Final = 720  # rows, from which players take colours for BT.709's
+BT709, BT601 = 1, 6  # in FFmpeg's tables
 WAITING: Final = 8  # frames at most
 
 Pixels = npt.NDArray[np.uint8]
@@ -34,7 +39,10 @@ Pixels = npt.NDArray[np.uint8]
 
 @contextmanager
 def write_clip(path: Path, source: FrameSource) -> Iterator[ClipWriter]:
-    """Write frames of a source into a file, which appears when the block ends, or is interrupted from the keyboard.
+    """Write frames of a source into a file, which appears when the block ends, or is interrupted.
+
+    From the keyboard, that is, by whoever reads standard output, or by ``SystemExit``. While the file is finished
+    further interruptions are not heard.
 
     Args:
         path: .mp4, .m4v, .mov or .mkv; ``OutputError`` otherwise.
@@ -45,19 +53,34 @@ def write_clip(path: Path, source: FrameSource) -> Iterator[ClipWriter]:
     """
     if path.suffix.lower() not in FORMATS:
         raise OutputError(f"{path}: no kind of video that can be written; wanted {', '.join(FORMATS)}")
-    interrupted = None
+    interrupted: BaseException | None = None
     with atomic_path(path) as temporary:
         writer = ClipWriter(temporary, FORMATS[path.suffix.lower()], source)
         try:
             yield writer
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, BrokenPipeError, SystemExit) as error:
             interrupted = error
         finally:
-            writer.close()
+            with _undisturbed():
+                writer.close()
         if not writer.frames:
             raise interrupted or OutputError(f"{path}: there is no frame to write")
     if interrupted is not None:
         raise interrupted
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No signal from the keyboard or the system ends the block; other threads get none anyway."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, signal.SIG_IGN) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 class ClipWriter:
@@ -81,8 +104,10 @@ class ClipWriter:
         self._container: Any = av.open(target if in_memory else str(target), "w", format=kind, options=options)
         self._picture: Any = None
         self._sound = Sound.of(source)
+        self._sound.start(self._container, kind)  # now: the source may be closed before the last frame is encoded
         self._waiting: queue.Queue[tuple[Pixels, float] | None] = queue.Queue(WAITING)
         self._failed: Exception | None = None
+        self._colours = Colorspace.ITU601
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
         self._thread.start()
 
@@ -90,7 +115,8 @@ class ClipWriter:
         """Add a frame.
 
         Args:
-            image: (H, W, 3) uint8 RGB; all frames get the size of the first, less an odd row or column.
+            image: (H, W, 3) uint8 RGB; all frames get the size of the first, less an odd row or
+                column; others are scaled to it.
             time: in seconds, above that of the frame before.
 
         Raises:
@@ -113,7 +139,14 @@ class ClipWriter:
             self._container.close()
         except (av.error.FFmpegError, OSError) as error:
             self._failed = self._failed or error
+        finally:
+            self._sound.close()
         self._check()
+
+    @property
+    def sound_lost(self) -> str | None:
+        """Why the sound could not be written, or None."""
+        return self._sound.lost
 
     def _check(self) -> None:
         if self._failed is not None:
@@ -138,6 +171,7 @@ class ClipWriter:
             self._start(image)
         width, height = self._picture.width, self._picture.height
         frame = av.VideoFrame.from_ndarray(_sized(image, width, height), format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace=self._colours)
         frame.pts, frame.time_base = round(time / CLOCK), CLOCK
         self._container.mux(self._picture.encode(frame))
         self._sound.mux_until(self._container, time)
@@ -147,14 +181,16 @@ class ClipWriter:
         self._picture = self._container.add_stream("libx264", rate=self._rate, options=ENCODING)
         self._picture.width, self._picture.height = max(2, width - width % 2), max(2, height - height % 2)
         self._picture.pix_fmt = "yuv420p"
-        self._picture.codec_context.time_base = CLOCK
-        self._sound.start(self._container)
+        coder = self._picture.codec_context
+        coder.time_base = CLOCK
+        self._colours = Colorspace.ITU709 if height >= HD else Colorspace.ITU601
+        coder.colorspace = coder.color_primaries = coder.color_trc = BT709 if height >= HD else BT601
+        coder.color_range = ColorRange.MPEG
 
 
 def _sized(image: Pixels, width: int, height: int) -> Pixels:
-    """The image cut, or filled up by its last row and column."""
-    image = image[:height, :width]
-    missing = (height - image.shape[0], width - image.shape[1])
-    if any(missing):
-        image = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge")
-    return np.ascontiguousarray(image)
+    """The image less an odd row or column; one of another size is scaled."""
+    rows, columns = image.shape[:2]
+    if (rows - rows % 2, columns - columns % 2) == (height, width):
+        return np.ascontiguousarray(image[:height, :width])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
