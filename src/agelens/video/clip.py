@@ -121,8 +121,9 @@ class ClipReader:
         in_a_row = 0
         for packet in self._packets():
             if packet.stream is not self._stream:
-                if self.sound is not None and packet.dts is not None:
-                    self.sound.append((packet, self._clock.shift))
+                sound = self.sound  # another thread may take it away
+                if sound is not None and packet.dts is not None:
+                    sound.append((packet, self._clock.shift))
                 continue
             try:
                 found = packet.decode()
