@@ -108,6 +108,15 @@ def test_who_returns_is_known_again_by_an_embedder(
     assert frames[95].tracks[0].since == 0
 
 
+def test_a_face_that_jumps_leaves_no_shadow(estimator: AgeEstimator) -> None:
+    walk = [60 + 3 * index for index in range(20)]
+    back = [walk[-1] - 45 - 2 * index for index in range(10)]
+    forth = [back[-1] + 3 * index for index in range(30)]
+    frames = _analyze(estimator, [face_frame([(x, 120)]) for x in walk + back + forth])
+    assert [len(frame.tracks) for frame in frames if frame.time > 1.2] == [1] * 29
+    assert len({one for ids in _ids(frames) for one in ids}) <= 2
+
+
 def test_times_count_and_not_frames_where_the_rate_is_wrong(estimator: AgeEstimator) -> None:
     images = [face_frame([] if 20 <= index < 80 else [(100, 120)]) for index in range(100)]
     source = Frames(images)

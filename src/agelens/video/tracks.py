@@ -18,6 +18,7 @@ __all__ = ["FaceTracker", "Place", "Track"]
 
 FORGET_SECONDS: Final = 1.0  # a face that was long in sight is waited for that long
 SHOWN_SECONDS: Final = 0.4  # and is shown for so long where it should be
+COVERED_SECONDS: Final = 0.25  # and no longer where another's face is in its place
 FAR: Final = 0.8  # of a face's width, further than which the next frame's is another's
 
 
@@ -100,15 +101,23 @@ class FaceTracker:
         """
         self._time = time
         # frames may come faster or slower than was thought: what counts is the time
-        self._tracker.tracked_objects = [
-            one for one in self._tracker.tracked_objects if time - one.last_detection.data[0] <= self._forget
-        ]
+        self._forget_before(time, self._forget, self._tracker.tracked_objects)
         if faces is None:
             followed = self._tracker.update()
         else:
             seen = [Detection(_corners(face.box), data=(time, index)) for index, face in enumerate(faces)]
             followed = self._tracker.update(seen, period=self._period)
-        return sorted(self._place(one, faces) for one in followed)
+        found = [one for one in followed if one.last_detection.data[0] == time]
+        covered = [one for one in followed if one not in found and _covered(one, found)]
+        self._forget_before(time, COVERED_SECONDS, covered)
+        hidden = {one.id for one in covered}
+        places = sorted(self._place(one, faces) for one in followed)
+        return [place._replace(shown=place.shown and place.number not in hidden) for place in places]
+
+    def _forget_before(self, time: float, seconds: float, followed: Sequence[Any]) -> None:
+        """Follow those no more who were not found for so long."""
+        gone = {one.id for one in followed if time - one.last_detection.data[0] > seconds}
+        self._tracker.tracked_objects = [one for one in self._tracker.tracked_objects if one.id not in gone]
 
     def _place(self, followed: Any, faces: Sequence[Face] | None) -> Place:
         seen, index = followed.last_detection.data
@@ -119,13 +128,22 @@ class FaceTracker:
         return Place(followed.id, box, None, self._time - seen < self._shown)
 
 
+def _covered(one: Any, found: Sequence[Any]) -> bool:
+    """Whether a face that was not found should be where another was: hidden by it, or the same one, taken up anew."""
+    return any(_between(one.estimate, other.estimate) < FAR for other in found)
+
+
 def _corners(box: Box) -> npt.NDArray[np.float64]:
     return np.array([box[:2], box[2:]], dtype=np.float64)
 
 
 def _apart(seen: Any, followed: Any) -> float:
     """How far a face lies from where a followed one should be, in its width; another size counts as distance."""
-    here, there = seen.points, followed.estimate
+    return _between(seen.points, followed.estimate)
+
+
+def _between(here: npt.NDArray[np.float64], there: npt.NDArray[np.float64]) -> float:
+    """Distance of two boxes, (2, 2) corners each, in the wider one's width, and the logarithm of their sizes' ratio."""
     size, foreseen = max(float(np.ptp(here[:, 0])), 1.0), max(float(np.ptp(there[:, 0])), 1.0)
     way = float(np.hypot(*(here.mean(axis=0) - there.mean(axis=0))))
     return way / max(size, foreseen) + abs(float(np.log(size / foreseen)))
