@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,7 @@ __all__ = ["FaceTracker", "Place", "Track"]
 FORGET_SECONDS: Final = 1.0  # a face that was long in sight is waited for that long
 SHOWN_SECONDS: Final = 0.4  # and is shown for so long where it should be
 COVERED_SECONDS: Final = 0.25  # and no longer where another's face is in its place
+BESIDE: Final = 1.5  # of a face's width from one that was found, within which a lost one is not drawn
 FAR: Final = 0.8  # of a face's width, further than which the next frame's is another's
 
 
@@ -78,9 +80,10 @@ class FaceTracker:
             detect_every: of how many frames one is looked at.
         """
         self._period = detect_every
+        self._rate = rate
         self._shown = max(SHOWN_SECONDS, 1.5 * detect_every / rate)
         self._forget = max(FORGET_SECONDS, 1.5 * detect_every / rate)
-        self._time = 0.0
+        self._time: float | None = None
         self._tracker = Tracker(
             distance_function="iou",
             distance_threshold=FAR,
@@ -99,6 +102,7 @@ class FaceTracker:
         Returns:
             The faces that are followed or waited for, those of ``faces`` among them, by their numbers.
         """
+        steps = self._steps_until(time)
         self._time = time
         # frames may come faster or slower than was thought: what counts is the time
         self._forget_before(time, self._forget, self._tracker.tracked_objects)
@@ -106,13 +110,21 @@ class FaceTracker:
             followed = self._tracker.update()
         else:
             seen = [Detection(_corners(face.box), data=(time, index)) for index, face in enumerate(faces)]
-            followed = self._tracker.update(seen, period=self._period)
+            followed = self._tracker.update(seen, period=max(self._period, steps))
         found = [one for one in followed if one.last_detection.data[0] == time]
-        covered = [one for one in followed if one not in found and _covered(one, found)]
-        self._forget_before(time, COVERED_SECONDS, covered)
-        hidden = {one.id for one in covered}
+        lost = [one for one in followed if one not in found]
+        self._forget_before(time, COVERED_SECONDS, [one for one in lost if _nearest(one, found) < FAR])
+        hidden = {one.id for one in lost if _nearest(one, found) < BESIDE}
         places = sorted(self._place(one, faces) for one in followed)
         return [place._replace(shown=place.shown and place.number not in hidden) for place in places]
+
+    def _steps_until(self, time: float) -> int:
+        """How many frames' time has gone by; faces move on through those that did not come, as when a camera stalls."""
+        steps = 1 if self._time is None else round((time - self._time) * self._rate)
+        steps = min(max(1, steps), round(self._rate * self._forget) + 1)
+        for _ in range(steps - 1):
+            self._tracker.update()
+        return steps
 
     def _forget_before(self, time: float, seconds: float, followed: Sequence[Any]) -> None:
         """Follow those no more who were not found for so long."""
@@ -128,9 +140,9 @@ class FaceTracker:
         return Place(followed.id, box, None, self._time - seen < self._shown)
 
 
-def _covered(one: Any, found: Sequence[Any]) -> bool:
-    """Whether a face that was not found should be where another was: hidden by it, or the same one, taken up anew."""
-    return any(_between(one.estimate, other.estimate) < FAR for other in found)
+def _nearest(one: Any, found: Sequence[Any]) -> float:
+    """How near to one that was found a face should be that was not: hidden by it, or the same, taken up anew."""
+    return min((_between(one.estimate, other.estimate) for other in found), default=math.inf)
 
 
 def _corners(box: Box) -> npt.NDArray[np.float64]:
