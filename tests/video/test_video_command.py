@@ -200,3 +200,17 @@ def test_a_file_that_failed_is_not_said_to_be_there(
     assert "No space left on device" in err
     assert "has them" not in err
     assert not (tmp_path / "seen.mp4").exists()
+
+
+def test_sound_that_is_lost_at_the_very_end_is_told(
+    run: Run, party: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("no such layout")
+
+    monkeypatch.setattr("agelens.video.sound.Sound._mux", broken)
+    status, _, err = run(party, tmp_path / "seen.mp4")
+    assert status == 0
+    assert "its sound could not be written (no such layout)" in err
+    with ClipReader(tmp_path / "seen.mp4") as clip:
+        assert len(list(clip.frames())) == 20

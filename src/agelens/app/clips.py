@@ -48,6 +48,7 @@ class Followed:
     broken: int = 0
     cut: bool = False
     reason: str = ""
+    sound_lost: str | None = None
 
 
 def page() -> None:
@@ -120,7 +121,7 @@ def _followed(clip: ClipReader, key: Any, estimator: AgeEstimator, every: int) -
         writer.close()
     if first is not None and not found.persons.seen:
         found.reason = why_no_face(first, estimator.detector)
-    found.video, found.broken = target.getvalue(), clip.broken
+    found.video, found.broken, found.sound_lost = target.getvalue(), clip.broken, writer.sound_lost
     found.speed = len(found.lines) / (time.monotonic() - began)
     return found
 
@@ -162,6 +163,8 @@ def _show(found: Followed) -> None:
     broken = f"; {found.broken} broken pieces were left out" if found.broken else ""
     cut = f"; only the first {settings().max_seconds} s were looked at" if found.cut else ""
     st.caption(f"{len(found.lines)} frames, {found.seconds:.1f} s, {found.speed:.1f} frames a second{broken}{cut}")
+    if found.sound_lost:
+        st.caption(plain(f"Its sound could not be written ({found.sound_lost})."))
     persons = [one for _, one in sorted(found.persons.seen.items())]
     if not persons:
         st.warning(f"No face found. Of the first frame: {found.reason}", icon=":material/face_retouching_off:")

@@ -29,7 +29,7 @@ from agelens.video.annotated import annotate
 from agelens.video.frames import FrameSource
 from agelens.video.sources import open_video
 from agelens.video.summary import Persons
-from agelens.video.writing import write_clip
+from agelens.video.writing import ClipWriter, write_clip
 
 __all__ = ["video"]
 
@@ -118,7 +118,7 @@ class _Shown:
         self._json_lines = json_lines
         self._persons = Persons()
         self._frames, self._time = 0, 0.0
-        self.sound_lost: str | None = None
+        self.clip: ClipWriter | None = None  # once it is finished it knows whether its sound was lost
         self._began = time.monotonic()
 
     def within(self, frames: Analysis) -> Iterator[Frame]:
@@ -156,7 +156,8 @@ class _Shown:
         speed = self._frames / (time.monotonic() - self._began)
         broken = f", {self._source.broken} broken pieces left out" if self._source.broken else ""
         written = f"; {out} has them" if out is not None else ""
-        silent = f"; its sound could not be written ({self.sound_lost})" if self.sound_lost else ""
+        lost = None if self.clip is None else self.clip.sound_lost
+        silent = f"; its sound could not be written ({lost})" if lost else ""
         note(
             f"{self._frames} frames, {self._time:.1f} s of video, {speed:.1f} frames a second{broken}{silent}{written}"
         )
@@ -185,8 +186,8 @@ def _writer(out: Path | None, source: FrameSource, shown: _Shown) -> Iterator[Wr
         yield lambda frame: None
         return
     with write_clip(out, source) as clip:
+        shown.clip = clip
         yield lambda frame: clip.write(annotate(frame), frame.time)
-        shown.sound_lost = clip.sound_lost
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
-from typing import Any
 
 from agelens.ahead import map_ahead
 from agelens.estimator import AgeEstimator
@@ -60,7 +59,8 @@ class Analysis:
         self, source: FrameSource, estimator: AgeEstimator, follower: Follower, detect_every: int, workers: int
     ) -> None:
         """See ``analyze``."""
-        self._source: Any = source
+        self._source = source
+        self._closed = False
         self._frames = _frames(source, estimator, follower, detect_every, workers)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -78,17 +78,10 @@ class Analysis:
 
     def close(self) -> None:
         """Leave nothing running and nothing open."""
-        self._frames.close()
-        source, self._source = self._source, _Closed
-        source.close()
-
-
-class _Closed:
-    """In place of a source that was given back."""
-
-    @staticmethod
-    def close() -> None:
-        """There is nothing to do."""
+        if not self._closed:
+            self._closed = True
+            self._frames.close()
+            self._source.close()
 
 
 def _frames(
