@@ -293,3 +293,12 @@ def test_nothing_is_unpickled(client: TestClient) -> None:
     for kind in ("application/octet-stream", "application/x-npy"):
         answer = client.post("/v1/predict/embedding", content=pickle.dumps(Bomb()), headers={"Content-Type": kind})
         assert answer.status_code in (400, 409, 415, 422)
+
+
+def test_what_clients_make_up_is_counted_together(client: TestClient) -> None:
+    for number in range(5):
+        client.request(f"MADEUP{number}", f"/made-up/{number}")
+    text = client.get("/metrics").text
+    assert 'agelens_requests_total{method="other",path="other",status="404"} 5.0' in text
+    assert "MADEUP" not in text
+    assert "made-up" not in text

@@ -23,6 +23,7 @@ OPEN: Final = frozenset({"/healthz", "/readyz"})  # without a key or a rate
 KNOWN_PATHS: Final = frozenset(
     {"/v1/predict", "/v1/predict/embedding", "/v1/models", "/healthz", "/readyz", "/metrics", "/openapi.json"}
 )
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})  # others are counted together, as any word can be one
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 CLIENTS: Final = 10_000  # whose rate is remembered
 
@@ -88,9 +89,10 @@ class Gate:
     def _count(self, scope: Scope, visit: _Visit) -> None:
         path = scope["path"] if scope["path"] in KNOWN_PATHS else "other"
         seconds = time.monotonic() - visit.began
-        self._metrics.requests.labels(path, scope["method"], visit.status).inc()
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.requests.labels(path, method, visit.status).inc()
         self._metrics.seconds.labels(path).observe(seconds)
-        log.info("%s %s %s %s %.1f ms", visit.id, scope["method"], path, visit.status, 1000 * seconds)
+        log.info("%s %s %s %s %.1f ms", visit.id, method, path, visit.status, 1000 * seconds)
 
 
 class Rates:
