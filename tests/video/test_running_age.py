@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agelens import ages
 from agelens.results import Face
-from agelens.video.running_age import LEAST_SHARE, RunningAge
+from agelens.video.running_age import LEAST_SHARE, HeldAge, RunningAge
 
 
 def _face(age: float, deviation: float = 5.0, gender: str | None = "female", confidence: float = 0.9) -> Face:
@@ -111,3 +111,28 @@ def test_the_answer_is_always_a_distribution_no_wider_than_the_mean(
     assert probs.sum() == pytest.approx(1, abs=1e-4)
     assert (probs >= -1e-7).all()
     assert min(f.age for f in faces) - 0.3 <= float(ages.expected_age(probs)) <= max(f.age for f in faces) + 0.3
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 20), st.floats(0, 20)), min_size=1, max_size=30))
+def test_the_shown_age_stays_beside_that_of_all_frames(steps: list[tuple[float, float, float]]) -> None:
+    held = HeldAge()
+    for second, (age, below, above) in enumerate(steps):
+        low, high = age - below, age + above
+        shown = held.follow(age, (low, high), second)
+        assert abs(shown - age) <= min(0.5, 0.05 * (high - low)) + 1e-9
+        assert low <= shown <= high
+
+
+def test_the_shown_age_stands_still_while_that_of_all_frames_wanders_about_it() -> None:
+    held = HeldAge()
+    shown = [held.follow(30 + 0.4 * np.sin(step), (22, 38), 2 + step / 30) for step in range(100)]
+    assert len(set(shown)) < 10  # it moves until the band is about the wandering, and then no more
+    assert len(set(shown[10:])) == 1
+
+
+def test_the_shown_age_follows_outright_at_first_and_always_at_the_bands_edge() -> None:
+    held = HeldAge()
+    assert [held.follow(age, (20, 40), 0) for age in (30, 30.1, 29.9)] == [30, 30.1, 29.9]
+    assert held.follow(35, (25, 45), 2) == pytest.approx(34.5)
+    assert held.follow(33, (23, 43), 2) == pytest.approx(33.5)
+    assert held.follow(3, (2, 4), 2) == pytest.approx(3.1)

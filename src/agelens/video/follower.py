@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from agelens.results import Face
 from agelens.video.frames import RawFrame
 from agelens.video.identities import REMEMBERED, Identities
 from agelens.video.quality import face_quality
-from agelens.video.running_age import RunningAge
+from agelens.video.running_age import HeldAge, RunningAge
 from agelens.video.tracks import FaceTracker, Place, Track
 
 __all__ = ["Follower", "Frame", "Looked", "look"]
@@ -82,6 +82,19 @@ def look(estimator: AgeEstimator, raw: RawFrame) -> Looked:
     return Looked(raw, faces, [face_quality(raw.image, face) for face in faces])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """What is remembered of one person.
+
+    Attributes:
+        since: time at which they were first seen, in seconds.
+    """
+
+    since: float
+    running: RunningAge = field(default_factory=RunningAge)
+    held: HeldAge = field(default_factory=HeldAge)
+
+
 class Follower:
     """Follows persons from frame to frame. Not for several threads."""
 
@@ -99,7 +112,7 @@ class Follower:
         self._mass = estimator.bundle.card.interval_mass(estimator.level)
         self._tracker = FaceTracker(rate, detect_every)
         self._identities = Identities(recognise, ALIKE)
-        self._known: dict[int, tuple[RunningAge, float]] = {}
+        self._known: dict[int, Person] = {}
 
     def follow(self, looked: Looked) -> Frame:
         """The next frame, with the persons in it."""
@@ -113,13 +126,13 @@ class Follower:
 
     def _track(self, place: Place, looked: Looked, here: set[int]) -> Track | None:
         face = None if place.found is None or looked.faces is None else looked.faces[place.found]
-        person = self._identities.person(place.number, looked.raw.image, face, here)
-        running, since = self._known.setdefault(person, (RunningAge(), looked.raw.time))
+        number = self._identities.person(place.number, looked.raw.image, face, here)
+        known = self._known.setdefault(number, Person(looked.raw.time))
         if face is not None and place.found is not None:
-            running.add(face, looked.qualities[place.found], looked.raw.time)
-        if not running.frames or not place.shown:
+            known.running.add(face, looked.qualities[place.found], looked.raw.time)
+        if not known.running.frames or not place.shown:
             return None
-        return Track(person, self._settled(running, face, place, looked.raw.image), face, running.frames, since)
+        return Track(number, self._settled(known, face, place, looked.raw), face, known.running.frames, known.since)
 
     def _forget(self, here: set[int]) -> None:
         self._identities.forget_lost(here)
@@ -127,15 +140,16 @@ class Follower:
             known = self._identities.known()
             self._known = {person: one for person, one in self._known.items() if person in known}
 
-    def _settled(self, running: RunningAge, face: Face | None, place: Place, image: npt.NDArray[np.uint8]) -> Face:
+    def _settled(self, known: Person, face: Face | None, place: Place, raw: RawFrame) -> Face:
         """The face with what all frames say of it."""
-        probs = running.age_probs()
+        probs = known.running.age_probs()
         low, high = ages.interval(probs, self._mass)
-        gender = running.gender()
-        height, width = image.shape[:2]
+        interval = (float(low), float(high))
+        gender = known.running.gender()
+        height, width = raw.image.shape[:2]
         whole = Face(
-            age=float(ages.expected_age(probs)),
-            interval=(float(low), float(high)),
+            age=known.held.follow(float(ages.expected_age(probs)), interval, raw.time - known.since),
+            interval=interval,
             level=self._level,
             gender=gender and gender[0],
             gender_confidence=gender and gender[1],

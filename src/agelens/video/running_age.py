@@ -10,11 +10,14 @@ import numpy.typing as npt
 from agelens import ages
 from agelens.results import Face
 
-__all__ = ["RunningAge"]
+__all__ = ["HeldAge", "RunningAge"]
 
 ALIKE_SECONDS: Final = 0.2  # frames that are closer than this fail together
 PRIOR_FRAMES: Final = 3.0  # how many frames' worth the guess of their scatter has
 LEAST_SHARE: Final = 0.25  # of a single frame's variance, which always stays: what all frames get wrong together
+HELD_YEARS: Final = 0.5
+HELD_SHARE: Final = 0.05  # of the interval's width
+SETTLED_SECONDS: Final = 1.0
 
 
 class RunningAge:
@@ -97,3 +100,30 @@ class RunningAge:
     def _independent(self) -> float:
         """How many frames that do not fail together the seen ones are worth: Kish's number, at most one each while."""
         return min(self._weight**2 / self._squares, 1 + self._seconds / ALIKE_SECONDS)
+
+
+class HeldAge:
+    """The age that people are shown: all frames' together, and still while that moves by less than matters.
+
+    Frames of a face that stands still differ by years from second to second, and their mean wanders for as long. The
+    shown age follows the mean only so far that it stays within a band about it: of a twentieth of the interval's width,
+    and of half a year at most, half of the unit that is shown. In the first second, while it settles, the band opens.
+    """
+
+    def __init__(self) -> None:
+        """Nothing has been shown yet."""
+        self._shown: float | None = None
+
+    def follow(self, age: float, interval: tuple[float, float], seconds: float) -> float:
+        """The age to show, within ``interval`` where ``age`` is.
+
+        Args:
+            age: of all frames so far, in years.
+            interval: (low, high) in years.
+            seconds: since the person was first seen.
+        """
+        low, high = interval
+        band = min(HELD_YEARS, HELD_SHARE * (high - low)) * min(1.0, seconds / SETTLED_SECONDS)
+        shown = age if self._shown is None else min(max(self._shown, age - band), age + band)
+        self._shown = min(max(shown, min(low, age)), max(high, age))
+        return self._shown

@@ -30,7 +30,8 @@ class Track:
 
     Attributes:
         id: 1, 2, …; the same from frame to frame, and after a return where that is recognised.
-        face: where the face is in this frame, and what all frames so far say of its age and gender. ``score`` and
+        face: where the face is in this frame, and what all frames so far say of its age and gender. ``age`` is held
+            still while it is within half a year of the mean of ``age_probs``, as ``HeldAge`` has it. ``score`` and
             ``landmarks`` are this frame's, None where it was not looked at or the face is hidden for the moment.
         raw: this frame's own answer, without the others'; None likewise.
         frames: how many frames the answer comes from.
