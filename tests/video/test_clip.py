@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -36,6 +37,27 @@ def test_frames_come_in_order_with_their_times_and_pixels(tmp_path: Path, walkin
     assert (clip.rate, clip.count, clip.broken) == (25, 30, 0)
     for frame, image in zip(frames, walking, strict=True):
         assert np.abs(frame.image.astype(int) - image).mean() < 6
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mp4"])
+def test_a_clip_of_no_frames_a_second_is_read(tmp_path: Path, walking: list[Pixels], name: str) -> None:
+    path = write_frames(tmp_path / name, walking, bf="0")
+    data = bytearray(path.read_bytes())
+    if name == "a.avi":  # microseconds a frame, and the stream's scale and rate
+        start = data.index(b"avih") + 8
+        data[start : start + 4] = bytes(4)
+        start = data.index(b"strh") + 8 + 20
+        data[start : start + 8] = struct.pack("<II", 1, 0)
+    else:  # how long each frame is shown
+        start = data.index(b"stts") + 8
+        (entries,) = struct.unpack_from(">I", data, start)
+        for entry in range(entries):
+            struct.pack_into(">I", data, start + 8 + 8 * entry, 0)
+    path.write_bytes(data)
+    frames, clip = _read(path)
+    assert len(frames) == 30
+    assert 0 < clip.rate <= 240
+    assert all(one.time < other.time for one, other in itertools.pairwise(frames))
 
 
 def test_a_clip_is_read_from_its_bytes_too(tmp_path: Path, walking: list[Pixels]) -> None:
