@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from agelens._version import VERSION
@@ -17,27 +18,18 @@ from agelens.errors import AgelensError
 from agelens.estimator import AgeEstimator
 from agelens.faces.detectors import open_detector
 from agelens.results import Photo
-from agelens.serve.bodies import FIELD, read_images, read_vectors
+from agelens.serve.bodies import read_images, read_vectors
+from agelens.serve.document import DESCRIPTION, IMAGE_BODY, IMAGES, VECTOR_BODY, VECTORS, describe, refusals
 from agelens.serve.engine import Engine
 from agelens.serve.gate import Gate, whole
 from agelens.serve.metrics import Metrics
 from agelens.serve.problems import Problem, problem_response
-from agelens.serve.schema import (
-    ImagesRequest,
-    ModelsAnswer,
-    PredictAnswer,
-    ProblemAnswer,
-    VectorsAnswer,
-    VectorsRequest,
-)
+from agelens.serve.schema import HealthAnswer, ModelsAnswer, PredictAnswer, VectorsAnswer
 from agelens.serve.settings import ServeSettings
 
 __all__ = ["create_app", "load_estimator"]
 
-REFUSALS: Final = (400, 401, 408, 409, 413, 415, 422, 429, 500, 503)
-ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ProblemAnswer, "content": {"application/problem+json": {}}} for status in REFUSALS
-}
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def load_estimator(settings: ServeSettings) -> AgeEstimator:
@@ -81,6 +73,7 @@ def create_app(settings: ServeSettings | None = None, estimator: AgeEstimator | 
     app = FastAPI(
         title="agelens", version=VERSION, lifespan=life, description=DESCRIPTION, docs_url=None, redoc_url=None
     )
+    describe(app)
     app.state.settings, app.state.estimator, app.state.metrics = settings, estimator, metrics
     _add_routes(app)
     _add_problems(app)
@@ -90,50 +83,17 @@ def create_app(settings: ServeSettings | None = None, estimator: AgeEstimator | 
     return app
 
 
-DESCRIPTION: Final = (
-    "Ages of faces in photos, with intervals. An estimate is no proof of age or identity; gender is what annotators "
-    "see in photos, one of two words."
-)
-
-
-def _body(kinds: dict[str, Any]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": kinds}}
-
-
-IMAGE_BODY: Final = _body(
-    {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": [FIELD],
-                "properties": {
-                    FIELD: {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1},
-                    "cropped": {"type": "boolean"},
-                },
-            }
-        },
-        "application/json": {"schema": ImagesRequest.model_json_schema()},
-        "image/*": {"schema": {"type": "string", "format": "binary"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-    }
-)
-VECTOR_BODY: Final = _body(
-    {
-        "application/json": {"schema": VectorsRequest.model_json_schema()},
-        "application/x-npy": {"schema": {"type": "string", "format": "binary"}},
-    }
-)
-
-
 def _add_routes(app: FastAPI) -> None:
-    app.post("/v1/predict", response_model=PredictAnswer, responses=ANSWERS, openapi_extra=IMAGE_BODY)(predict)
-    app.post("/v1/predict/embedding", response_model=VectorsAnswer, responses=ANSWERS, openapi_extra=VECTOR_BODY)(
-        predict_embedding
+    app.post("/v1/predict", response_model=PredictAnswer, responses=refusals(*IMAGES), openapi_extra=IMAGE_BODY)(
+        predict
     )
-    app.get("/v1/models", response_model=ModelsAnswer, responses={401: ANSWERS[401], 429: ANSWERS[429]})(models)
-    app.get("/healthz")(healthz)
-    app.get("/readyz", responses={503: ANSWERS[503]})(readyz)
-    app.get("/metrics", response_class=Response)(metrics_text)
+    app.post(
+        "/v1/predict/embedding", response_model=VectorsAnswer, responses=refusals(*VECTORS), openapi_extra=VECTOR_BODY
+    )(predict_embedding)
+    app.get("/v1/models", response_model=ModelsAnswer, responses=refusals(401, 429))(models)
+    app.get("/healthz", response_model=HealthAnswer)(healthz)
+    app.get("/readyz", response_model=HealthAnswer, responses=refusals(503))(readyz)
+    app.get("/metrics", response_class=PlainTextResponse, responses=refusals(401, 429))(metrics_text)
 
 
 async def predict(
@@ -205,7 +165,7 @@ async def readyz(request: Request) -> dict[str, str]:
 
 async def metrics_text(request: Request) -> Response:
     """For Prometheus."""
-    return Response(request.app.state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return PlainTextResponse(request.app.state.metrics.text(), media_type=METRICS_TYPE)
 
 
 def _check_open(state: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from starlette.responses import JSONResponse
 
-__all__ = ["PROBLEMS", "Problem", "problem_response"]
+__all__ = ["MEDIA_TYPE", "PROBLEMS", "Problem", "problem_response"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "FaceAnswer",
+    "HealthAnswer",
     "ImagesRequest",
     "ModelAnswer",
     "ModelsAnswer",
@@ -26,8 +27,30 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+TINY_PNG: Final = (  # 2 x 2 pixels of grey
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR4nGNsYGBiYAAAApIAhPd8o1gAAAAASUVORK5CYII="
+)
+FACE: Final = {
+    "box": [212.4, 96.1, 298.7, 214.9],
+    "score": 0.9312,
+    "age": 32.41,
+    "interval": [24.35, 45.02],
+    "level": 0.9,
+    "gender": "female",
+    "gender_confidence": 0.8731,
+}
+PHOTO: Final = {"path": "photo.jpg", "width": 512, "height": 512, "faces": [FACE], "error": None}
+
+
+def _example(**members: Any) -> ConfigDict:
+    """An answer as OpenAPI shows it."""
+    return ConfigDict(json_schema_extra={"examples": [members]})
+
+
 class FaceAnswer(BaseModel):
     """A face, as ``agelens predict --json`` writes it."""
+
+    model_config = _example(**FACE)
 
     box: Annotated[list[float], Field(description="x1, y1, x2, y2 in pixels of the upright photo")]
     score: Annotated[
@@ -43,6 +66,8 @@ class FaceAnswer(BaseModel):
 class PhotoAnswer(BaseModel):
     """A photo with its faces, or why it could not be read."""
 
+    model_config = _example(**PHOTO)
+
     path: Annotated[str | None, Field(description="the name that was sent with it")]
     width: int
     height: int
@@ -53,6 +78,8 @@ class PhotoAnswer(BaseModel):
 class PredictAnswer(BaseModel):
     """The photos of a request, in order."""
 
+    model_config = _example(model="base", photos=[PHOTO])
+
     model: str
     photos: list[PhotoAnswer]
 
@@ -60,8 +87,18 @@ class PredictAnswer(BaseModel):
 class VectorsAnswer(BaseModel):
     """The faces of a request's vectors, in order."""
 
+    model_config = _example(model="light", faces=[{**FACE, "box": [0, 0, 0, 0], "score": None}])
+
     model: str
     faces: list[FaceAnswer]
+
+
+class HealthAnswer(BaseModel):
+    """How the process is."""
+
+    model_config = _example(status="ready")
+
+    status: str
 
 
 class ModelAnswer(BaseModel):
@@ -81,7 +118,21 @@ class ModelsAnswer(BaseModel):
 class ProblemAnswer(BaseModel):
     """RFC 9457, with a code that does not change."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:agelens:problem:overloaded",
+                    "title": "The service is busy",
+                    "status": 503,
+                    "code": "overloaded",
+                    "detail": "64 images are in work, of at most 64; try again later",
+                    "request_id": "3f9c2a71d0b4e658",
+                }
+            ]
+        },
+    )
 
     type: str
     title: str
@@ -94,12 +145,16 @@ class ProblemAnswer(BaseModel):
 class ImagesRequest(_Strict):
     """Images in base64."""
 
+    model_config = _example(images=[TINY_PNG], cropped=True)
+
     images: Annotated[list[str], Field(min_length=1, description="base64 of JPEG, PNG, WebP, BMP, TIFF or GIF files")]
     cropped: Annotated[bool, Field(description="each image is the crop of one face")] = False
 
 
 class VectorsRequest(_Strict):
     """Vectors of an embedder."""
+
+    model_config = _example(embedder="0" * 64, vectors=[[0.12, -0.07, 0.31, 0.05]])
 
     embedder: Annotated[str, Field(description="fingerprint of the embedder that made them, see /v1/models")]
     vectors: Annotated[list[list[float]], Field(min_length=1)]
