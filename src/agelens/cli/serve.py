@@ -15,6 +15,8 @@ from agelens.cli.console import note
 from agelens.errors import ConfigError
 from agelens.faces.detectors import DetectorName
 from agelens.serve.app import load_estimator
+from agelens.serve.logs import LogKind
+from agelens.serve.protocol import BoundedProtocol
 from agelens.serve.settings import SETTINGS, ServeSettings
 
 __all__ = ["serve"]
@@ -33,16 +35,19 @@ def serve(
     level: float = 0.9,
     embedder: str = "",
     max_megabytes: Count = 20,
+    max_held: Count = 512,
     max_images: Count = 16,
     max_megapixels: Count = 40,
     batch_size: Count = 16,
     batch_wait: Annotated[float, Parameter(validator=Number(gte=0, lte=1000))] = 5.0,
-    queue: Count = 64,
+    queue: Count = 32,
+    head_seconds: Annotated[float, Parameter(validator=Number(gt=0, lte=3600))] = 10.0,
     request_seconds: Annotated[float, Parameter(validator=Number(gt=0, lte=3600))] = 20.0,
     rate: Annotated[float, Parameter(validator=Number(gte=0))] = 0.0,
     burst: Count = 20,
     keys: Path | None = None,
     origin: Annotated[list[str] | None, Parameter(negative="")] = None,
+    log: LogKind = "text",
 ) -> None:
     """Serve ages over HTTP: photos or vectors in, JSON out.
 
@@ -69,6 +74,8 @@ def serve(
         For a bundle that takes vectors, what makes them from photos.
     max_megabytes
         Of a request's body at most.
+    max_held
+        Megabytes of all requests' bodies in one process at most; more are refused with 503.
     max_images
         Images of a request at most.
     max_megapixels
@@ -79,6 +86,8 @@ def serve(
         Milliseconds that the first photo of a batch waits for others.
     queue
         Images in one process at most; more are refused with 503.
+    head_seconds
+        Seconds in which a request must get to its body.
     request_seconds
         Seconds of a request at most.
     rate
@@ -89,6 +98,8 @@ def serve(
         File with a bearer key in each line, one of which every request must carry.
     origin
         Another page that may ask from a browser (CORS); may be given several times.
+    log
+        A line on standard error for each request: text, json, or none.
     """
     settings = ServeSettings(
         model=str(model),
@@ -96,16 +107,19 @@ def serve(
         level=level,
         embedder=embedder,
         max_bytes=max_megabytes * 2**20,
+        max_held=max_held * 2**20,
         max_images=max_images,
         max_pixels=max_megapixels * 10**6,
         batch_size=batch_size,
         batch_wait=batch_wait,
         queue=queue,
+        head_seconds=head_seconds,
         request_seconds=request_seconds,
         rate=rate,
         burst=burst,
         keys=() if keys is None else _keys(keys),
         origins=tuple(origin or ()),
+        log=log,
     )
     try:
         load_estimator(settings)  # what is wrong is said here, once
@@ -122,6 +136,7 @@ def serve(
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
+        http=BoundedProtocol,
         h11_max_incomplete_event_size=16_384,
     )
 

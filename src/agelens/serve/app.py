@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from agelens._version import VERSION
 from agelens.errors import AgelensError
@@ -29,6 +30,7 @@ from agelens.serve.settings import ServeSettings
 
 __all__ = ["create_app", "load_estimator"]
 
+GONE: Final = 499  # for the log and the metrics: who asked went away before the body was whole
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -193,10 +195,14 @@ def _add_problems(app: FastAPI) -> None:
     async def of_problem(request: Request, error: Exception) -> Response:
         return told(request, error if isinstance(error, Problem) else Problem("internal", "a fault of the service"))
 
+    async def of_gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=GONE)
+
     async def of_model(request: Request, error: Exception) -> Response:
         return told(request, Problem("internal", f"the model failed: {str(error)[:200]}"))
 
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, of_arguments)
     app.add_exception_handler(Problem, of_problem)
+    app.add_exception_handler(ClientDisconnect, of_gone)
     app.add_exception_handler(AgelensError, of_model)

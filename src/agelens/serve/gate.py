@@ -8,16 +8,17 @@ import logging
 import re
 import secrets
 import time
-from collections import OrderedDict
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agelens.serve.logs import log_request
 from agelens.serve.metrics import Metrics
 from agelens.serve.problems import Problem, problem_response
+from agelens.serve.rates import Rates
 from agelens.serve.settings import ServeSettings
 
-__all__ = ["Gate", "Rates", "whole"]
+__all__ = ["Gate", "whole"]
 
 OPEN: Final = frozenset({"/healthz", "/readyz"})  # without a key or a rate
 KNOWN_PATHS: Final = frozenset(
@@ -25,7 +26,6 @@ KNOWN_PATHS: Final = frozenset(
 )
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})  # others are counted together, as any word can be one
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-CLIENTS: Final = 10_000  # whose rate is remembered
 
 log = logging.getLogger("agelens.serve")
 
@@ -39,6 +39,7 @@ class Gate:
         self._settings = settings
         self._metrics = metrics
         self._rates = Rates(settings.rate, settings.burst)
+        self._held = 0  # bytes of the bodies of all requests that are inside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -49,9 +50,8 @@ class Gate:
         visit = _Visit(scope, headers.get("x-request-id", ""), send)
         try:
             self._check(scope, headers)
-            limited = _limited(receive, self._settings.max_bytes)
             async with asyncio.timeout(self._settings.request_seconds):
-                await self._app(scope, limited, visit.send)
+                await self._app(scope, self._limited(receive, visit), visit.send)
         except Problem as problem:
             await visit.refuse(problem, scope, receive)
         except TimeoutError:
@@ -62,6 +62,7 @@ class Gate:
             log.exception("request %s failed", visit.id)
             await visit.refuse(Problem("internal", "the request could not be answered; it is logged"), scope, receive)
         finally:
+            self._held -= visit.came
             self._count(scope, visit)
 
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
@@ -78,6 +79,23 @@ class Gate:
         if length.isdecimal() and int(length[:20]) > self._settings.max_bytes:
             raise _too_large(self._settings.max_bytes)
 
+    def _limited(self, receive: Receive, visit: _Visit) -> Receive:
+        """The body, as long as it is not too large, whatever its header said, and there is room for it."""
+
+        async def limited() -> Message:
+            message = await receive()
+            size = len(message.get("body", b""))
+            visit.came += size
+            self._held += size
+            if visit.came > self._settings.max_bytes:
+                raise _too_large(self._settings.max_bytes)
+            if self._held > self._settings.max_held:
+                self._metrics.refused.labels("overloaded").inc()
+                raise Problem("overloaded", "there is no room for the body; try again later", retry_after=1.0)
+            return message
+
+        return limited
+
     def _key(self, authorization: str) -> str:
         kind, _, given = authorization.partition(" ")
         key = given.strip().encode()
@@ -92,30 +110,7 @@ class Gate:
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.requests.labels(path, method, visit.status).inc()
         self._metrics.seconds.labels(path).observe(seconds)
-        log.info("%s %s %s %s %.1f ms", visit.id, method, path, visit.status, 1000 * seconds)
-
-
-class Rates:
-    """Requests of each client: a bucket that fills at a rate and holds a burst."""
-
-    def __init__(self, rate: float, burst: int) -> None:
-        """``rate`` a second; 0 for any number."""
-        self._rate = rate
-        self._burst = float(burst)
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def wait(self, client: str) -> float:
-        """Count a request; seconds to wait before the next try where it is too many, else 0."""
-        if self._rate <= 0:
-            return 0.0
-        now = time.monotonic()
-        left, then = self._left.pop(client, (self._burst, now))
-        left = min(self._burst, left + (now - then) * self._rate)
-        allowed = left >= 1
-        self._left[client] = (left - 1 if allowed else left, now)
-        if len(self._left) > CLIENTS:
-            self._left.popitem(last=False)
-        return 0.0 if allowed else (1 - left) / self._rate
+        log_request(visit.id, method, path, visit.status, seconds)
 
 
 class _Visit:
@@ -126,6 +121,7 @@ class _Visit:
         self.began = time.monotonic()
         self.status = 0
         self.whole = False
+        self.came = 0
         self._send = send
         scope.setdefault("state", {})["request_id"] = self.id
         scope["state"]["visit"] = self
@@ -140,21 +136,6 @@ class _Visit:
         if self.status:  # an answer has begun: all that is left is to break it off
             return
         await problem_response(problem, self.id)(scope, receive, self.send)
-
-
-def _limited(receive: Receive, most: int) -> Receive:
-    """The body, as long as it is not too large, whatever its header said."""
-    came = 0
-
-    async def limited() -> Message:
-        nonlocal came
-        message = await receive()
-        came += len(message.get("body", b""))
-        if came > most:
-            raise _too_large(most)
-        return message
-
-    return limited
 
 
 def _too_large(most: int) -> Problem:

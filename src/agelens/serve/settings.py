@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from agelens.bundle import DEFAULT
+from agelens.serve.logs import LogKind
 
 __all__ = ["SETTINGS", "ServeSettings", "settings_from_environment"]
 
@@ -24,17 +25,20 @@ class ServeSettings:
         level: of the intervals.
         embedder: for a bundle that takes vectors: what makes them from photos; empty for the one that it names.
         max_bytes: of a request's body.
+        max_held: bytes of the bodies of all requests in one process; more are refused with 503.
         max_images: of a request.
         max_pixels: of an image, by its header, before anything is decoded.
         max_vectors: of a request.
         batch_size: faces for one run of the network, about.
         batch_wait: milliseconds that the first photo of a batch waits for others.
         queue: images that wait or are in work, at most; more are refused with 503.
-        request_seconds: that a request may take, from its first byte to its answer.
+        head_seconds: that a request's first lines, before its body, may take.
+        request_seconds: that a request may take, from its body's first byte to its answer.
         rate: requests a second of one client, on average; 0 for any number. More are refused with 429.
         burst: requests that one client may send at once where there is a rate.
         keys: bearer keys, one of which a request must carry; none: everybody may ask.
         origins: of other pages that may ask from a browser (CORS); none by default.
+        log: of requests: "text", "json" or "none".
     """
 
     model: str = DEFAULT
@@ -42,17 +46,20 @@ class ServeSettings:
     level: float = 0.9
     embedder: str = ""
     max_bytes: int = 20 * 2**20
+    max_held: int = 512 * 2**20
     max_images: int = 16
     max_pixels: int = 40_000_000
     max_vectors: int = 4096
     batch_size: int = 16
     batch_wait: float = 5.0
-    queue: int = 64
+    queue: int = 32
+    head_seconds: float = 10.0
     request_seconds: float = 20.0
     rate: float = 0.0
     burst: int = 20
     keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
+    log: LogKind = "text"
 
     def to_json(self) -> str:
         """For the environment."""

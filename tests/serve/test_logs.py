@@ -1,0 +1,51 @@
+"""What is written of each request."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from agelens.serve.logs import LOGS, LogKind, log, log_request, start_logs
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    handlers, level, propagate = log.handlers[:], log.level, log.propagate
+    yield
+    log.handlers[:], log.propagate = handlers, propagate
+    log.setLevel(level)
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_a_request_is_a_line_or_none(kind: LogKind, capsys: pytest.CaptureFixture[str]) -> None:
+    start_logs(kind)
+    start_logs(kind)  # not twice
+    log_request("id-1", "POST", "/v1/predict", 200, 0.0123)
+    lines = capsys.readouterr().err.splitlines()
+    if kind == "none":
+        assert lines == []
+    elif kind == "text":
+        assert [line.split("INFO ")[1] for line in lines] == ["id-1 POST /v1/predict 200 12.3 ms"]
+    else:
+        (line,) = lines
+        told = json.loads(line)
+        assert told.pop("time").endswith("+00:00")
+        assert told == {
+            "level": "info", "request_id": "id-1", "method": "POST", "path": "/v1/predict", "status": 200, "ms": 12.3
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_a_fault_is_told_whatever_the_kind(kind: LogKind, capsys: pytest.CaptureFixture[str]) -> None:
+    start_logs(kind)
+    try:
+        raise RuntimeError("why")
+    except RuntimeError:
+        log.exception("request %s failed", "id-1")
+    told = capsys.readouterr().err
+    assert "request id-1 failed" in told
+    assert "RuntimeError: why" in told
+    assert logging.getLogger("agelens.serve") is log
