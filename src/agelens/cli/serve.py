@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from agelens.bundle import DEFAULT
 from agelens.cli.console import note
+from agelens.cli.signals import end_well_by_sigterm
 from agelens.errors import ConfigError
 from agelens.faces.detectors import DetectorName
 from agelens.serve.app import load_estimator
@@ -126,6 +127,7 @@ def serve(
     except ValueError as error:
         raise ConfigError(f"--level: {error}") from error
     os.environ[SETTINGS] = settings.to_json()
+    end_well_by_sigterm()
     note(f"agelens serve: http://{host}:{port}  (described at /openapi.json; Ctrl-C ends it)")
     uvicorn.run(
         "agelens.serve.main:app",

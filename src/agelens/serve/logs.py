@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
@@ -33,6 +34,9 @@ def start_logs(kind: LogKind) -> None:
     log.handlers[:] = [handler]
     log.propagate = False
     log.setLevel(logging.WARNING if kind == "none" else logging.INFO)
+    # what Pillow says of strangers' files is in their answers, and Python keeps every warning that is new for ever
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
 
 
 class _JsonLines(logging.Formatter):
