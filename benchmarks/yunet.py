@@ -22,19 +22,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from agelens.faces.yunet import MIN_SIDE, YuNet, weights_file
+from agelens.faces.yunet import YuNet, weights_file
 from agelens.images import find_images, read_image
 
 Pixels = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.float64]  # a row a face: the box's edges, the landmarks, the score
 
 LARGEST = 4096
+MIN_SIDE = 64
 SAME = (0.05, 0.001)  # pixels, and score
 PORTRAIT = Path(__file__).parent.parent / "examples" / "eileen-collins.jpg"
 
 
 class OpenCv:
-    """What agelens had before: images are filled up to 64 pixels, as OpenCV answers from unwritten memory below."""
+    """YuNet by OpenCV. Images are filled up to 64 pixels: of one row or column of cells it reads memory unwritten."""
 
     def __init__(self, score_threshold: float) -> None:
         """A network of its own."""

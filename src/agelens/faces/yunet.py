@@ -33,7 +33,6 @@ ONLY_640: Final = bytes.fromhex("0a03088005") * 2
 ANY_SIZE: Final = b"\x0a\x03\x12\x01h" + b"\x0a\x03\x12\x01w"
 
 MULTIPLE: Final = 32  # pixels that a side is filled up to: a cell of the coarsest grid
-MIN_SIDE: Final = 64
 
 
 class YuNet:
@@ -83,7 +82,7 @@ class YuNet:
 
 def _filled_up(image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """(1, 3, H, W) as the network takes it, blue first; black at the right and at the bottom."""
-    rows, columns = (max(MIN_SIDE, -(-side // MULTIPLE) * MULTIPLE) for side in image.shape[:2])
+    rows, columns = (-(-side // MULTIPLE) * MULTIPLE for side in image.shape[:2])
     pixels = np.zeros((1, 3, rows, columns), np.float32)
     pixels[0, :, : image.shape[0], : image.shape[1]] = image.transpose(2, 0, 1)[::-1]
     return pixels
