@@ -23,7 +23,7 @@ before = resident()
 kept, blocks = [], []
 for _ in range(60):
     blocks.append(np.ones(5 * 10**6, np.uint8))
-    kept.append(np.ones(1000, np.uint8))
+    kept.append(bytearray(100_000))
 del blocks
 print(resident() - before)
 """
