@@ -2,15 +2,15 @@
 
 python docker/instructions.py show docker/Dockerfile         what the image is started with, as JSON
 python docker/instructions.py build docker/Dockerfile BASE ROOT     as root: RUN by chroot, COPY by copying
+buildah inspect --type image IMAGE | python docker/instructions.py agree docker/Dockerfile
 
-BASE is the root of a Debian system with the base image's Python; ROOT becomes the image's root. Knows what our own
-Dockerfiles say, not all that Dockerfiles can: every stage begins from the same base.
+BASE is the root of a Debian system with the base image's Python, and stands for every image that is not a stage; ROOT
+becomes the image's root. Knows what our own Dockerfiles say, not all that Dockerfiles can.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -18,10 +18,9 @@ import sys
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Instruction", "build", "settings", "stages"]
+__all__ = ["Instruction", "build", "differences", "settings", "stages"]
 
 PLAIN: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-PIP: Final = "PIP_CONFIG_FILE"  # of the machine that builds: a file within BASE
 
 
 class Instruction(NamedTuple):
@@ -77,16 +76,15 @@ def build(dockerfile: Path, base: Path, root: Path, context: Path) -> None:
     folders: dict[str, Path] = {}
     parts = stages(dockerfile.read_text(encoding="utf-8"))
     for number, stage in enumerate(parts):
-        name = stage[0].rest.partition(" AS ")[2] or str(number)
+        start, _, name = stage[0].rest.partition(" AS ")
+        name = name or str(number)
         folders[name] = root if stage is parts[-1] else root.with_name(f"{root.name}-{name}")
-        subprocess.run(["cp", "-a", "--reflink=auto", base, folders[name]], check=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", folders.get(start, base), folders[name]], check=True)
         _carry_out(stage, folders, folders[name], context)
 
 
 def _carry_out(stage: list[Instruction], folders: dict[str, Path], root: Path, context: Path) -> None:
     folder, environment = "/", dict(PLAIN)
-    if PIP in os.environ:
-        environment[PIP] = os.environ[PIP]
     for word, rest in stage:
         if word == "WORKDIR":
             folder = rest
@@ -120,9 +118,27 @@ def _within(root: Path, path: str) -> Path:
     return root / path.lstrip("/")
 
 
+def differences(image: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Where an image that a builder made, as ``inspect`` shows it, is not what was read from the Dockerfile."""
+    made = image["Docker"]["config"]
+    pairs = {
+        "environment": (dict(one.split("=", 1) for one in made["Env"]), wanted["environment"]),
+        "user": (made["User"], wanted["user"]),
+        "ports": (list(made["ExposedPorts"]), [f"{wanted['port']}/tcp"]),
+        "entrypoint": (made["Entrypoint"], wanted["entrypoint"]),
+        "healthcheck": (made["Healthcheck"]["Test"], ["CMD", *wanted["healthcheck"]]),
+        "stopsignal": (made["StopSignal"], wanted["stopsignal"]),
+    }
+    return [f"{name}: {came!r}; wanted {due!r}" for name, (came, due) in pairs.items() if came != due]
+
+
 if __name__ == "__main__":
     what, dockerfile = sys.argv[1], Path(sys.argv[2])
     if what == "show":
         print(json.dumps(settings(dockerfile.read_text(encoding="utf-8"))))
+    elif what == "agree":
+        found = differences(json.load(sys.stdin), settings(dockerfile.read_text(encoding="utf-8")))
+        print("\n".join(found) or "the image's settings are the Dockerfile's")
+        sys.exit(bool(found))
     else:
         build(dockerfile, Path(sys.argv[3]), Path(sys.argv[4]), dockerfile.resolve().parents[1])
