@@ -40,8 +40,13 @@ def open_session(
         ConfigError: ``AGELENS_DEVICE`` is no device, or cuda where it cannot be had.
     """
     device = "cpu" if any_size else os.environ.get(DEVICE) or "auto"
-    wanted = providers(device, onnxruntime.get_available_providers())
-    session = _open(file, threads, extra, wanted)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is raised; onnxruntime need not print it as well
+    options.enable_mem_pattern = not any_size
+    # a network may name other files to read its weights from: below this "folder" there are none
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    session = _open(file, options, providers(device, onnxruntime.get_available_providers()), edit, extra)
     if device == "cuda" and CUDA not in session.get_providers():  # onnxruntime then printed why, and took the CPU
         raise ConfigError(f"{DEVICE}=cuda, but onnxruntime cannot use a GPU here; auto would go on with the CPU")
     return session
@@ -66,18 +71,14 @@ def providers(device: str, available: Sequence[str]) -> list[str]:
     return [CUDA, CPU]
 
 
-def _open(file: Path, threads: int, extra: bytes, wanted: list[str]) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is raised; onnxruntime need not print it as well
-    options.enable_mem_pattern = not any_size
+def _open(
+    file: Path, options: onnxruntime.SessionOptions, wanted: list[str], edit: Callable[[bytes], bytes], extra: bytes
+) -> onnxruntime.InferenceSession:
     try:
         if not file.is_file():
             raise BundleError(f"{file}: no such model file")
         if not 0 < file.stat().st_size <= MAX_BYTES:
             raise BundleError(f"{file}: {file.stat().st_size:,} bytes; no model file has that size")
-        # a network may name other files to read its weights from: below this "folder" there are none
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         network = edit(file.read_bytes()) + extra
         return onnxruntime.InferenceSession(network, options, providers=wanted)
     except BundleError:
