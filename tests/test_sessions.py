@@ -64,3 +64,10 @@ def test_the_environment_asks_for_a_device(make_bundle: Callable[..., Path], mon
         pytest.skip("there is a GPU")
     with pytest.raises(ConfigError, match=f"{DEVICE}=cuda"):
         open_session(make_bundle())
+
+
+def test_a_network_of_any_size_stays_on_the_cpu(
+    make_bundle: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DEVICE, "cuda")
+    assert open_session(make_bundle(), any_size=True).get_providers() == [CPU]

@@ -32,21 +32,22 @@ def open_session(
         threads: of one inference; 0 for as many as there are cores.
         extra: read behind the file's bytes: protobuf merges what comes later into what came before.
         edit: what is made of the file's bytes before they are read.
-        any_size: its inputs have ever other sizes: it runs on the CPU, as cuDNN seeks the best way anew for each, and
-            no plan of the memory is kept.
+        any_size: its inputs have ever other sizes: no plan of the memory is kept for each, and it stays on the CPU, as
+            cuDNN would look for its fastest way anew at each.
 
     Raises:
         BundleError: the file is missing, too large, damaged, or no network.
         ConfigError: ``AGELENS_DEVICE`` is no device, or cuda where it cannot be had.
     """
     device = "cpu" if any_size else os.environ.get(DEVICE) or "auto"
+    wanted = providers(device, onnxruntime.get_available_providers())
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what goes wrong is raised; onnxruntime need not print it as well
     options.enable_mem_pattern = not any_size
     # a network may name other files to read its weights from: below this "folder" there are none
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
-    session = _open(file, options, providers(device, onnxruntime.get_available_providers()), edit, extra)
+    session = _open(file, lambda network: edit(network) + extra, options, wanted)
     if device == "cuda" and CUDA not in session.get_providers():  # onnxruntime then printed why, and took the CPU
         raise ConfigError(f"{DEVICE}=cuda, but onnxruntime cannot use a GPU here; auto would go on with the CPU")
     return session
@@ -72,15 +73,14 @@ def providers(device: str, available: Sequence[str]) -> list[str]:
 
 
 def _open(
-    file: Path, options: onnxruntime.SessionOptions, wanted: list[str], edit: Callable[[bytes], bytes], extra: bytes
+    file: Path, edit: Callable[[bytes], bytes], options: onnxruntime.SessionOptions, wanted: list[str]
 ) -> onnxruntime.InferenceSession:
     try:
         if not file.is_file():
             raise BundleError(f"{file}: no such model file")
         if not 0 < file.stat().st_size <= MAX_BYTES:
             raise BundleError(f"{file}: {file.stat().st_size:,} bytes; no model file has that size")
-        network = edit(file.read_bytes()) + extra
-        return onnxruntime.InferenceSession(network, options, providers=wanted)
+        return onnxruntime.InferenceSession(edit(file.read_bytes()), options, providers=wanted)
     except BundleError:
         raise
     except OSError as error:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
+from agelens import AgeEstimator
+from agelens.faces.detector import FixedDetector
+from agelens.serve.app import create_app
 from agelens.serve.logs import LOGS, LogKind, log, log_request, start_logs
+from agelens.serve.settings import ServeSettings
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +55,13 @@ def test_a_fault_is_told_whatever_the_kind(kind: LogKind, capsys: pytest.Capture
     assert "request id-1 failed" in told
     assert "RuntimeError: why" in told
     assert logging.getLogger("agelens.serve") is log
+
+
+def test_health_checks_are_no_lines(make_bundle: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    start_logs("text")
+    estimator = AgeEstimator.load(make_bundle(), detector=FixedDetector())
+    with TestClient(create_app(ServeSettings(), estimator)) as client:
+        for path in ("/healthz", "/readyz", "/v1/models", "/nowhere"):
+            client.get(path)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" GET ")[1].rsplit(" ", 2)[0] for line in lines] == ["/v1/models 200", "other 404"]

@@ -110,7 +110,8 @@ class Gate:
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.requests.labels(path, method, visit.status).inc()
         self._metrics.seconds.labels(path).observe(seconds)
-        log_request(visit.id, method, path, visit.status, seconds)
+        if path not in OPEN or visit.status >= 400:  # a health check's line every few seconds tells nobody anything
+            log_request(visit.id, method, path, visit.status, seconds)
 
 
 class _Visit:
