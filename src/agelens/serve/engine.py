@@ -88,14 +88,21 @@ class Engine:
             task.exception()  # it is told to who asked; nobody else wants to hear of it
 
     async def _one(self, image: bytes, cropped: bool) -> Photo:
-        limit = self._settings.max_pixels
-        look = lambda: self._estimator.find(image, cropped, max_pixels=limit)  # noqa: E731
-        found = await asyncio.get_running_loop().run_in_executor(self._lookers, look)
-        if not found.crops:
-            return found.photo
         answer: Future[Photo] = Future()
-        self._waiting.put((found, answer))
+        answer.set_running_or_notify_cancel()  # from here on it cannot be cancelled, and so can always be answered
+        self._lookers.submit(self._look, image, cropped, answer)
         return await asyncio.wrap_future(answer)
+
+    def _look(self, image: bytes, cropped: bool, answer: Future[Photo]) -> None:
+        try:
+            found = self._estimator.find(image, cropped, max_pixels=self._settings.max_pixels)
+        except BaseException as error:  # who asked is told; nobody else would notice
+            answer.set_exception(error)
+            return
+        if found.crops:
+            self._waiting.put((found, answer))
+        else:
+            answer.set_result(found.photo)
 
     def _infer(self) -> None:
         while (first := self._waiting.get()) is not None:
