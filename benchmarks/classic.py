@@ -26,9 +26,9 @@ from agelens.evaluate.evaluation import predict_split
 from agelens.evaluate.figure_texts import against_cells, cell, interval_text
 from agelens.evaluate.reported import LEVEL, Reported, reported
 from agelens.export import export
-from agelens.files import write_text
 from agelens.train.config import changed, read_config
 from agelens.train.run import BUNDLE, LAST, train
+from recording import record
 
 RECIPE = Path(__file__).parent.parent / "configs" / "utkface-mobilenetv2.yaml"
 PAGE = Path(__file__).with_suffix(".md")
@@ -101,9 +101,7 @@ def main() -> None:
     lines = table(compared)
     print(lines)
     if given.record:
-        text = PAGE.read_text(encoding="utf-8")
-        before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-        write_text(PAGE, f"{before}{MARKS[0]}\n{lines}\n{MARKS[1]}{after}")
+        record(PAGE, MARKS, lines)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from agelens.faces.detector import Detection, main_face
 from agelens.faces.detectors import DETECTORS, open_detector
-from agelens.files import write_text
 from agelens.images import find_images, read_image
+from recording import record
 
 Pixels = npt.NDArray[np.uint8]
 PAGE = Path(__file__).with_suffix(".md")
@@ -114,9 +114,7 @@ def main() -> None:
     if grids:
         lines += rows(f"{len(grids)} montages of {COLUMNS * ROWS}", grids, one_face=False)
     if arguments.record:
-        text = PAGE.read_text(encoding="utf-8")
-        before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-        write_text(PAGE, before + "\n".join([MARKS[0], *HEAD, *lines, MARKS[1]]) + after)
+        record(PAGE, MARKS, "\n".join([*HEAD, *lines]))
 
 
 if __name__ == "__main__":

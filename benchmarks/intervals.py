@@ -25,7 +25,7 @@ from agelens.data.decades import DECADES, decade_of
 from agelens.data.manifest import read_manifest
 from agelens.evaluate.evaluation import predict_split
 from agelens.evaluate.intervals import calibrated_mass, calibrated_masses, reaching_mass
-from agelens.files import write_text
+from recording import record
 
 Values = npt.NDArray[Any]
 # Calibration faces' distributions and ages, a level, and the distributions to be judged, to intervals of these.
@@ -129,9 +129,7 @@ def main() -> None:
             lines.append(f"| {model} | {name} | {share:.1%} | {least:.1%} ({decade}) | {width:.1f} |")
             print(lines[-1], flush=True)
     if arguments.record:
-        text = PAGE.read_text(encoding="utf-8")
-        before, after = text.split(MARKS[0])[0], text.split(MARKS[1])[1]
-        write_text(PAGE, before + MARKS[0] + "\n" + "\n".join(lines) + "\n" + MARKS[1] + after)
+        record(PAGE, MARKS, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ import numpy as np
 from PIL import Image
 
 from agelens import AgeEstimator
-from agelens.files import write_text
 from agelens.images import find_images
+from recording import record
 
 SIDE = 640
 SERVE = [sys.executable, "-c", "from agelens.cli import main; main()", "serve", "--log", "none"]
@@ -292,9 +292,7 @@ def main() -> None:
         print(line, flush=True)
         lines.append(line)
     if given.record:
-        page = PAGE.read_text(encoding="utf-8")
-        before, after = page.split(MARKS[0])[0], page.split(MARKS[1])[1]
-        write_text(PAGE, "\n".join([f"{before}{MARKS[0]}", *lines, f"{MARKS[1]}{after}"]))
+        record(PAGE, MARKS, "\n".join(lines))
 
 
 if __name__ == "__main__":

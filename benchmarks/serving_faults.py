@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from agelens.files import write_text
 from corrupting import corrupted, recoded
+from recording import record
 from serving import PAGE, SERVE, Connection, Told, free_port, photos_of, request_of, resident, serving
 
 MARKS = ("<!-- faults -->", "<!-- end of faults -->")
@@ -86,9 +86,7 @@ def main() -> None:
     table = "\n".join(["| | |", "|---|---|", *measure(photos_of(given.folder), given.photos)])
     print(table)
     if given.record:
-        page = PAGE.read_text(encoding="utf-8")
-        before, after = page.split(MARKS[0])[0], page.split(MARKS[1])[1]
-        write_text(PAGE, f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}")
+        record(PAGE, MARKS, table)
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from agelens import AgeEstimator
-from agelens.files import write_text
 from agelens.images import find_images, read_image
 from agelens.video import analyze
+from recording import record
 
 Pixels = npt.NDArray[np.uint8]
 PAGE = Path(__file__).with_suffix(".md")
@@ -143,9 +143,7 @@ def main() -> None:
     table = "\n".join(["| | |", "|---|---:|", *rows])
     print(table)
     if given.record:
-        page = PAGE.read_text(encoding="utf-8")
-        before, after = page.split(MARKS[0])[0], page.split(MARKS[1])[1]
-        write_text(PAGE, f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}")
+        record(PAGE, MARKS, table)
 
 
 if __name__ == "__main__":

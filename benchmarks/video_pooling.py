@@ -23,10 +23,10 @@ from agelens import ages
 from agelens.bundle import DEFAULT, Bundle
 from agelens.data.manifest import Manifest, read_manifest
 from agelens.faces.align import CropSpec, recrop, recrop_matrix, warp
-from agelens.files import write_text
 from agelens.results import Face
 from agelens.video.quality import LOOKED_AT, sharpness
 from agelens.video.running_age import RunningAge
+from recording import record
 
 Pixels = npt.NDArray[np.uint8]
 PAGE = Path(__file__).with_name("video.md")
@@ -146,9 +146,7 @@ def main() -> None:
     table = "\n".join([*head, *lines])
     print(table)
     if given.record:
-        page = PAGE.read_text(encoding="utf-8")
-        before, after = page.split(MARKS[0])[0], page.split(MARKS[1])[1]
-        write_text(PAGE, f"{before}{MARKS[0]}\n{table}\n{MARKS[1]}{after}")
+        record(PAGE, MARKS, table)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ What is asked of it between and after: good photos are answered, and nothing is 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -230,14 +229,9 @@ def test_json_that_is_nested_without_end_is_refused(port: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def corrupting() -> ModuleType:
+def corrupting(load_script: Callable[[str], ModuleType]) -> ModuleType:
     """benchmarks/corrupting.py."""
-    spec = importlib.util.spec_from_file_location("corrupting", ROOT / "benchmarks/corrupting.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/corrupting.py")
 
 
 def test_corrupted_photos_are_answered_or_refused(port: int, corrupting: ModuleType) -> None:

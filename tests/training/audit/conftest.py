@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -27,19 +25,12 @@ Picture = npt.NDArray[np.uint8]
 Make = Callable[..., Path]
 
 SPEC = CropSpec(size=64, margin=0.1)
-BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.fixture(scope="session")
-def planting() -> ModuleType:
+def planting(load_script: Callable[[str], ModuleType]) -> ModuleType:
     """benchmarks/planting.py."""
-    spec = importlib.util.spec_from_file_location("planting", BENCHMARKS / "planting.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclasses look themselves up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmarks/planting.py")
 
 
 @pytest.fixture
