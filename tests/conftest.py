@@ -35,7 +35,7 @@ settings.load_profile("agelens")
 
 @pytest.fixture(scope="session")
 def load_script() -> Callable[[str], ModuleType]:
-    """Imports a file that is in no package, such as "benchmarks/planting.py", by its path from the repository's root."""
+    """Imports a file that is in no package, as "benchmarks/planting.py", by its path from the repository's root."""
 
     def load(path: str) -> ModuleType:
         file = ROOT / path
