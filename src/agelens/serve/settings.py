@@ -50,7 +50,7 @@ class ServeSettings:
     max_images: int = 16
     max_pixels: int = 40_000_000
     max_vectors: int = 4096
-    batch_size: int = 16
+    batch_size: int = 4
     batch_wait: float = 5.0
     queue: int = 32
     head_seconds: float = 10.0
