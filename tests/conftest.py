@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -236,3 +237,28 @@ def portrait() -> Path:
     if not photos:
         pytest.skip("examples/ holds no portrait")
     return photos[0]
+
+
+@pytest.fixture(scope="session")
+def ray_token() -> str:
+    """For the Ray clusters of this process, which keeps the first one that it is told."""
+    return secrets.token_hex(32)
+
+
+@pytest.fixture(scope="module")
+def cluster(ray_token: str) -> Iterator[None]:
+    """A small Ray cluster on this machine, for the tests of one file."""
+    ray = pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_AUTH_TOKEN", ray_token)  # else it writes one into the home folder
+        ray.init(
+            num_cpus=2,
+            object_store_memory=100 * 2**20,
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            _node_ip_address="127.0.0.1",
+        )
+        yield
+        ray.shutdown()

@@ -34,6 +34,7 @@ __all__ = ["AsyncClient", "Client"]
 File = str | os.PathLike[str] | bytes
 
 AGAIN: Final = frozenset({429, 502, 503, 504})  # answers after which another try may go well
+PROBLEM: Final = "application/problem+json"
 FIRST_WAIT, LONGEST_WAIT = 0.25, 30.0  # seconds
 
 
@@ -62,11 +63,17 @@ class _Asking:
 
     def _wait(self, number: int, answer: http.Response | None) -> float | None:
         """Seconds until the next try; None: there is none."""
-        if number + 1 >= self._tries or (answer is not None and answer.status_code not in AGAIN):
+        if number + 1 >= self._tries or (answer is not None and not _may_go_well(answer)):
             return None
         told = "" if answer is None else answer.headers.get("retry-after", "")
         least = min(float(told), LONGEST_WAIT) if told.isdecimal() else FIRST_WAIT * 2**number
         return min(least * random.uniform(1, 1.5), LONGEST_WAIT)  # noqa: S311  (so that clients do not come back at once)
+
+
+def _may_go_well(answer: http.Response) -> bool:
+    """Whether another try may; a 500 that is no problem document is a proxy's, whose worker died."""
+    alien = not answer.headers.get("content-type", "").startswith(PROBLEM)
+    return answer.status_code in AGAIN or (answer.status_code == 500 and alien)
 
 
 def _photos_request(files: Sequence[File], cropped: bool) -> dict[str, Any]:

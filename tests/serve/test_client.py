@@ -16,6 +16,7 @@ from agelens import AgelensError, ServiceError
 from agelens.client import AsyncClient, Client
 
 PHOTO = {"path": "a.jpg", "width": 4, "height": 3, "faces": [], "error": None}
+PROBLEM = {"Content-Type": "application/problem+json"}
 Answer = Callable[[httpx2.Request], httpx2.Response]
 
 
@@ -86,11 +87,21 @@ def test_a_busy_service_is_asked_again_when_it_says(waits: list[float]) -> None:
     assert all(0.5 <= wait <= 0.75 for wait in waits[1::2])
 
 
+def test_a_proxy_whose_worker_died_is_asked_again(waits: list[float]) -> None:
+    answers = iter(
+        answer
+        for _ in range(2)
+        for answer in (httpx2.Response(500, text="Internal Server Error"), httpx2.Response(200, json={"models": []}))
+    )
+    assert _both(lambda _: next(answers), "models") == [[], []]
+    assert len(waits) == 2
+
+
 @pytest.mark.parametrize("status", [400, 401, 413, 422, 500])
 def test_other_refusals_are_raised_at_once(waits: list[float], status: int) -> None:
     problem = {"code": "bad-image", "detail": "no image", "status": status, "title": "t", "request_id": "r1"}
     with pytest.raises(ServiceError, match=f"{status} bad-image: no image") as caught:
-        _both(lambda _: httpx2.Response(status, json=problem), "predict", [b"x"])
+        _both(lambda _: httpx2.Response(status, json=problem, headers=PROBLEM), "predict", [b"x"])
     assert (caught.value.status, caught.value.code) == (status, "bad-image")
     assert caught.value.problem["request_id"] == "r1"
     assert isinstance(caught.value, AgelensError)

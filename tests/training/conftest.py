@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,30 +54,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def ray_token() -> str:
-    """For the Ray clusters of this process, which keeps the first one that it is told."""
-    return secrets.token_hex(32)
-
-
-@pytest.fixture(scope="module")
-def cluster(ray_token: str) -> Iterator[None]:
-    """A small Ray cluster on this machine, for the tests of one file."""
-    ray = pytest.importorskip("ray")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        patch.setenv("RAY_AUTH_TOKEN", ray_token)  # else it writes one into the home folder
-        ray.init(
-            num_cpus=2,
-            object_store_memory=100 * 2**20,
-            include_dashboard=False,
-            log_to_driver=False,
-            configure_logging=False,
-        )
-        yield
-        ray.shutdown()
 
 
 @pytest.fixture(scope="session")

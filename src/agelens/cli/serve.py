@@ -18,7 +18,7 @@ from agelens.faces.detectors import DetectorName
 from agelens.serve.app import load_estimator
 from agelens.serve.logs import LogKind
 from agelens.serve.protocol import BoundedProtocol
-from agelens.serve.settings import SETTINGS, ServeSettings
+from agelens.serve.settings import SETTINGS, ServeSettings, read_keys
 
 __all__ = ["serve"]
 
@@ -39,6 +39,7 @@ def serve(
     max_held: Count = 512,
     max_images: Count = 16,
     max_megapixels: Count = 40,
+    threads: Annotated[int, Parameter(validator=Number(gte=0, lte=1024))] = 0,
     batch_size: Count = 4,
     batch_wait: Annotated[float, Parameter(validator=Number(gte=0, lte=1000))] = 5.0,
     queue: Count = 32,
@@ -81,6 +82,8 @@ def serve(
         Images of a request at most.
     max_megapixels
         Of an image at most, by its header.
+    threads
+        Threads of one process that decode and look for faces; 0 for as many as there are cores.
     batch_size
         Faces for one run of the network, about; on a GPU more are faster, on a CPU not.
     batch_wait
@@ -111,6 +114,7 @@ def serve(
         max_held=max_held * 2**20,
         max_images=max_images,
         max_pixels=max_megapixels * 10**6,
+        threads=threads,
         batch_size=batch_size,
         batch_wait=batch_wait,
         queue=queue,
@@ -118,7 +122,7 @@ def serve(
         request_seconds=request_seconds,
         rate=rate,
         burst=burst,
-        keys=() if keys is None else _keys(keys),
+        keys=() if keys is None else read_keys(keys),
         origins=tuple(origin or ()),
         log=log,
     )
@@ -141,13 +145,3 @@ def serve(
         http=BoundedProtocol,
         h11_max_incomplete_event_size=16_384,
     )
-
-
-def _keys(path: Path) -> tuple[str, ...]:
-    try:
-        found = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--keys {path}: cannot be read ({error})") from error
-    if not found or any(len(key) < 16 or not key.isascii() for key in found):
-        raise ConfigError(f"--keys {path}: wanted a key of at least 16 ASCII characters in each line")
-    return found

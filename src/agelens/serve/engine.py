@@ -36,11 +36,16 @@ class Engine:
         self._settings = settings
         self._metrics = metrics
         self._inside = 0
-        self._lookers = ThreadPoolExecutor(os.cpu_count() or 1, "look")
+        self._lookers = ThreadPoolExecutor(settings.threads or os.cpu_count() or 1, "look")
         self._waiting: queue.Queue[Waiting | None] = queue.Queue()
         self._tasks: set[asyncio.Task[Photo]] = set()
         self._thread = threading.Thread(target=self._infer, name="inference", daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the network still runs."""
+        return self._thread.is_alive()
 
     @property
     def inside(self) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from agelens.bundle import DEFAULT
+from agelens.errors import ConfigError
 from agelens.serve.logs import LogKind
 
-__all__ = ["SETTINGS", "ServeSettings", "settings_from_environment"]
+__all__ = ["SETTINGS", "ServeSettings", "read_keys", "settings_from_environment"]
 
 SETTINGS: Final = "AGELENS_SERVE"  # variable of the environment by which the command tells its workers
 
@@ -29,6 +31,7 @@ class ServeSettings:
         max_images: of a request.
         max_pixels: of an image, by its header, before anything is decoded.
         max_vectors: of a request.
+        threads: that decode and look for faces in each process; 0 for as many as there are cores.
         batch_size: faces for one run of the network, about.
         batch_wait: milliseconds that the first photo of a batch waits for others.
         queue: images that wait or are in work, at most; more are refused with 503.
@@ -50,6 +53,7 @@ class ServeSettings:
     max_images: int = 16
     max_pixels: int = 40_000_000
     max_vectors: int = 4096
+    threads: int = 0
     batch_size: int = 4
     batch_wait: float = 5.0
     queue: int = 32
@@ -71,3 +75,18 @@ def settings_from_environment() -> ServeSettings:
     raw = json.loads(os.environ.get(SETTINGS, "{}"))
     lists = {name: tuple(raw[name]) for name in ("keys", "origins") if name in raw}
     return ServeSettings(**{**raw, **lists})
+
+
+def read_keys(path: Path) -> tuple[str, ...]:
+    """The bearer keys of a file, one a line.
+
+    Raises:
+        ConfigError: it cannot be read, or a line is no key.
+    """
+    try:
+        found = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--keys {path}: cannot be read ({error})") from error
+    if not found or any(len(key) < 16 or not key.isascii() for key in found):
+        raise ConfigError(f"--keys {path}: wanted a key of at least 16 ASCII characters in each line")
+    return found
