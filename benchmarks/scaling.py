@@ -22,13 +22,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from scaling_ray import below, command, killed, ray_service, replaced, replicas, stat
 from scaling_stages import MODELS
-from serving import SERVE, Told, free_port, load, photos_of, serving
+from serving import SERVE, Told, free_port, load, photos_of, resident, serving
 
 HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -53,30 +52,21 @@ class Load:
     @property
     def speed(self) -> float:
         """Photos in a second."""
-        return self.told.statuses.get(200, 0) / self.told.seconds
+        return self.told.speed
 
     def row(self, wanted: float) -> str:
         """A row of the table; ``wanted`` is what the stages say of one core."""
-        low, high = (1000 * float(np.percentile(self.told.latencies, share)) for share in (50, 99))
-        mean, little = 1000 * float(np.mean(self.told.latencies)), 1000 * self.connections / self.speed
+        low, high = (self.told.milliseconds(share, 200) for share in (50, 99))
+        mean, little = 1000 * fmean(self.told.latencies[200]), 1000 * self.connections / self.speed
         numbers = [f"{self.speed:.1f}", *(f"{one:.0f}" for one in (low, high, mean, little))]
         cores = [f"{self.service:.2f}", f"{self.asker:.2f}", f"{self.speed / self.service:.1f}", f"{wanted:.1f}"]
-        cells = [self.name, self.connections, *numbers, *cores, self.told.statuses]
+        cells = [self.name, self.connections, *numbers, *cores, self.told.statuses()]
         return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def seconds_of(pids: Sequence[int]) -> float:
     """CPU time of these processes so far, in seconds."""
     return sum(sum(map(int, found[11:13])) for pid in pids if (found := stat(pid))) / TICKS
-
-
-def megabytes(pids: Sequence[int]) -> list[int]:
-    """Memory of each process that is resident, shared pages and all."""
-    found = []
-    for pid in pids:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-        found += [int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS")]
-    return found
 
 
 def measured(
@@ -89,7 +79,8 @@ def measured(
     told = asyncio.run(load(port, photos, count, connections))
     service, now = seconds_of(pids()) - before, resource.getrusage(resource.RUSAGE_SELF)
     asker = now.ru_utime + now.ru_stime - mine.ru_utime - mine.ru_stime
-    found, others = megabytes(workers()), sum(megabytes(sorted(set(pids()) - set(workers()))))
+    found = [round(resident(pid)) for pid in workers()]
+    others = round(sum(resident(pid) for pid in sorted(set(pids()) - set(workers()))))
     text = f"{name}: {', '.join(map(str, found))} MB" + (f"; its other processes {others} MB" if others else "")
     return Load(name, model, connections, told, service / told.seconds, asker / told.seconds, text)
 

@@ -55,7 +55,7 @@ def deploy(**given: Any) -> None:
 
     from agelens.serve.ray import app
 
-    serve.run(app(given), name=NAME, logging_config={"log_level": "ERROR"})
+    serve.run(app({"log": "none", **given}), name=NAME, logging_config={"log_level": "ERROR"})
 
 
 def replicas() -> list[int]:
@@ -156,7 +156,7 @@ def replaced(photos: Sequence[bytes], count: int = 400, connections: int = 8) ->
         while set(before) & set(replicas()):
             time.sleep(0.05)
         while_asked = not asked.done()
-        return {"statuses": asked.result().statuses, "while_asked": while_asked}
+        return {"statuses": asked.result().statuses(), "while_asked": while_asked}
 
 
 def _two_run() -> bool:

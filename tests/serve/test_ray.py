@@ -38,7 +38,7 @@ def address(cluster: None, make_bundle: Callable[..., Path], tmp_path: Path) -> 
     keys, port = tmp_path / "keys", _free_port()
     keys.write_text(KEY + "\n", encoding="utf-8")
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
-    given = {"model": str(make_bundle()), "keys_file": str(keys), "max_bytes": 1_000_000}
+    given = {"model": str(make_bundle()), "keys_file": str(keys), "max_bytes": 1_000_000, "log": "none"}
     serve.run(app(given), name="agelens", logging_config={"log_level": "ERROR"})
     yield f"http://127.0.0.1:{port}"
     serve.shutdown()

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agelens.errors import ConfigError, MissingExtraError
-from agelens.serve.app import create_app
+from agelens.serve.process import start
 from agelens.serve.settings import SETTINGS, ServeSettings, read_keys
 
 try:
@@ -98,7 +98,7 @@ def _replica_app(settings: ServeSettings, keys_file: str) -> FastAPI:
     if not settings.threads:
         cores = ray.get_runtime_context().get_assigned_resources().get("CPU", 1.0)  # type: ignore[no-untyped-call]
         settings = replace(settings, threads=max(1, math.ceil(cores)))
-    made = create_app(settings)
+    made = start(settings)
     made.add_middleware(_OneRequestId)
     return made
 
