@@ -1,7 +1,7 @@
 """The service under load, on the loopback alone: beside the bare estimator and a Flask endpoint, and overloaded.
 
     pip install flask gunicorn
-    python benchmarks/serving.py PHOTOS [--requests 20000] [--connections 32] [--workers 1] [--record]
+    python benchmarks/serving.py PHOTOS [--requests 20000] [--connections 32] [--options "--workers 1"] [--record]
 
 PHOTOS is a folder of photos with one face each, such as FairFace's loose ones; they are scaled to 640 pixels. In turns,
 in one run: the estimator in a loop; ``agelens serve`` asked by so many connections, each of which asks again as soon as
@@ -18,6 +18,7 @@ import importlib.util
 import io
 import itertools
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -259,16 +260,16 @@ def flask(photos: Sequence[bytes], count: int, connections: int) -> Told:
             return asyncio.run(load(port, photos, count, connections))
 
 
-def measure(photos: Sequence[bytes], count: int, connections: int, workers: int) -> Iterator[str]:
-    """All in turns, as lines of two tables."""
+def measure(photos: Sequence[bytes], count: int, connections: int, options: str) -> Iterator[str]:
+    """All in turns, as lines of two tables; ``options`` are those of ``agelens serve``."""
     yield "| | a second | median, ms | 99 %, ms | answers |"
     yield "|---|---:|---:|---:|---|"
     yield bare(photos, min(count, 1000)).line("the estimator in a loop")
     port = free_port()
-    with serving([*SERVE, "--port", str(port), "--workers", str(workers)], port) as process:
+    with serving([*SERVE, "--port", str(port), *shlex.split(options)], port) as process:
         asyncio.run(load(port, photos, 200, connections))
         told = asyncio.run(load(port, photos, count, connections))
-        yield told.line(f"agelens serve --workers {workers}, {connections} connections")
+        yield told.line(f"agelens serve {options}, {connections} connections")
         if importlib.util.find_spec("flask") and importlib.util.find_spec("gunicorn"):
             name = f"Flask under gunicorn, two workers, {connections} connections"
             yield flask(photos, min(count, 3000), connections).line(name)
@@ -284,11 +285,11 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--options", default="--workers 1", help="of agelens serve")
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     lines = []
-    for line in measure(photos_of(given.photos), given.requests, given.connections, given.workers):
+    for line in measure(photos_of(given.photos), given.requests, given.connections, given.options):
         print(line, flush=True)
         lines.append(line)
     if given.record:
