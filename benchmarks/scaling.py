@@ -26,7 +26,7 @@ from statistics import fmean
 from typing import Any
 
 from scaling_ray import below, command, killed, ray_service, replaced, replicas, stat
-from scaling_stages import MODELS
+from scaling_stages import BATCHES, MODELS
 from serving import SERVE, Told, free_port, load, photos_of, resident, serving
 
 HERE = Path(__file__).parent
@@ -115,7 +115,7 @@ def _servers(pids: Sequence[int]) -> list[int]:
 
 
 def a_core(stages: dict[str, Any], size: str, model: str) -> float:
-    """Photos of one core in a second, by the stages alone, the network run for four faces at once, as the service does."""
+    """Photos of one core in a second, by the stages alone, the network run for four faces at once, as is usual."""
     one = stages[size]
     each = one["decode"] + one["detect"] + one["faces"] * (one["crop"] + stages["network"][model]["4"])
     return 1000 / float(each)
@@ -170,7 +170,8 @@ def _told_stages(stages: dict[str, Any], told: str) -> Iterator[str]:
         network = stages["network"][model]
         small, large = (a_core(stages, size, model) for size in ("640", "12 MP"))
         faces = small * stages["640"]["faces"]
-        yield f"| {model} | {network['1']:.2f} | {network['4']:.2f} | {network['16']:.2f} | {small:.1f} | {faces:.1f} | {large:.1f} |"
+        each = " | ".join(f"{network[str(batch)]:.2f}" for batch in BATCHES)
+        yield f"| {model} | {each} | {small:.1f} | {faces:.1f} | {large:.1f} |"
     yield ""
 
 
