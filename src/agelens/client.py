@@ -51,7 +51,14 @@ class _Asking:
             timeout: seconds for each try.
             tries: at most; in between is waited as the answer says, or twice as long each time, more or less.
             transport: of httpx2, in place of the network, for tests.
+
+        Raises:
+            ValueError: the address is no http:// or https:// one, or ``tries`` is below 1.
         """
+        if not address.startswith(("http://", "https://")):
+            raise ValueError(f"{address!r} is no address of a service; wanted one such as http://127.0.0.1:8000")
+        if tries < 1:
+            raise ValueError(f"tries is {tries}; it must be at least 1")
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._options: dict[str, Any] = {
             "base_url": address,
@@ -76,6 +83,12 @@ def _may_go_well(answer: http.Response) -> bool:
     return answer.status_code in AGAIN or (answer.status_code == 500 and alien)
 
 
+def _listed(files: Iterable[File]) -> list[File]:
+    if isinstance(files, str | bytes | os.PathLike):
+        raise TypeError("predict() takes several files; wanted a list, [file] for one")
+    return list(files)
+
+
 def _photos_request(files: Sequence[File], cropped: bool) -> dict[str, Any]:
     parts = []
     for number, file in enumerate(files):
@@ -97,18 +110,23 @@ def _vectors_request(vectors: npt.NDArray[np.floating[Any]], embedder: str) -> d
     }
 
 
-def _told(answer: http.Response) -> dict[str, Any]:
-    """What an answer holds; raises ``ServiceError`` of a refusal."""
+def _told(answer: http.Response, wanted: str) -> list[Any]:
+    """The member of an answer that was wanted.
+
+    Raises:
+        ServiceError: it is a refusal, or the answer of something else than this service.
+    """
     try:
         body = answer.json()
     except ValueError:
-        body = {}
-    if answer.status_code == 200 and isinstance(body, Mapping):
-        return dict(body)
+        body = None
     body = dict(body) if isinstance(body, Mapping) else {}
-    code, detail = str(body.pop("code", "unknown")), str(body.pop("detail", answer.reason_phrase))
-    body.pop("status", None)
-    raise ServiceError(f"{answer.status_code} {code}: {detail}", answer.status_code, code, **body)
+    if answer.status_code == 200 and isinstance(body.get(wanted), list):
+        return list(body[wanted])
+    if answer.status_code == 200:
+        raise ServiceError("200, but without what was asked for; is another service there?", 200, "unknown", body)
+    code, detail = str(body.get("code", "unknown")), str(body.get("detail", answer.reason_phrase))
+    raise ServiceError(f"{answer.status_code} {code}: {detail}", answer.status_code, code, body)
 
 
 class Client(_Asking):
@@ -136,17 +154,18 @@ class Client(_Asking):
 
         Raises:
             ServiceError: the service refuses, or cannot be reached in ``tries``.
+            TypeError: ``files`` is one file.
             OSError: a file cannot be read.
         """
-        return list(_told(self._ask("POST", **_photos_request(list(files), cropped)))["photos"])
+        return _told(self._ask("POST", **_photos_request(_listed(files), cropped)), "photos")
 
     def predict_embeddings(self, vectors: npt.NDArray[np.floating[Any]], embedder: str) -> list[dict[str, Any]]:
         """Vectors, (N, width), of the embedder with this fingerprint to their faces; raises ``ServiceError``."""
-        return list(_told(self._ask("POST", **_vectors_request(vectors, embedder)))["faces"])
+        return _told(self._ask("POST", **_vectors_request(vectors, embedder)), "faces")
 
     def models(self) -> list[dict[str, Any]]:
         """The service's models with their cards; raises ``ServiceError``."""
-        return list(_told(self._ask("GET", url="/v1/models"))["models"])
+        return _told(self._ask("GET", url="/v1/models"), "models")
 
     def _ask(self, method: str, **request: Any) -> http.Response:
         for number in range(self._tries):
@@ -190,16 +209,16 @@ class AsyncClient(_Asking):
 
     async def predict(self, files: Iterable[File], *, cropped: bool = False) -> list[dict[str, Any]]:
         """As ``Client.predict``."""
-        request = await asyncio.to_thread(_photos_request, list(files), cropped)
-        return list(_told(await self._ask("POST", **request))["photos"])
+        request = await asyncio.to_thread(_photos_request, _listed(files), cropped)
+        return _told(await self._ask("POST", **request), "photos")
 
     async def predict_embeddings(self, vectors: npt.NDArray[np.floating[Any]], embedder: str) -> list[dict[str, Any]]:
         """As ``Client.predict_embeddings``."""
-        return list(_told(await self._ask("POST", **_vectors_request(vectors, embedder)))["faces"])
+        return _told(await self._ask("POST", **_vectors_request(vectors, embedder)), "faces")
 
     async def models(self) -> list[dict[str, Any]]:
         """As ``Client.models``."""
-        return list(_told(await self._ask("GET", url="/v1/models"))["models"])
+        return _told(await self._ask("GET", url="/v1/models"), "models")
 
     async def _ask(self, method: str, **request: Any) -> http.Response:
         for number in range(self._tries):

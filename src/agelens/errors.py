@@ -16,6 +16,7 @@ A message is one line: what came, what was wanted, what to do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
@@ -73,12 +74,14 @@ class ServiceError(AgelensError):
         problem: the whole answer.
     """
 
-    def __init__(self, message: str, status: int = 0, code: str = "unreachable", **problem: Any) -> None:
-        """``problem`` is what RFC 9457 has beside these."""
+    def __init__(
+        self, message: str, status: int = 0, code: str = "unreachable", problem: Mapping[str, Any] | None = None
+    ) -> None:
+        """``problem`` is the whole answer, where there was one."""
         super().__init__(message)
         self.status = status
         self.code = code
-        self.problem = problem
+        self.problem = dict(problem or {})
 
 
 class MissingExtraError(AgelensError, ImportError):

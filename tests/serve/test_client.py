@@ -129,3 +129,28 @@ def test_an_answer_that_is_no_json_is_a_service_error() -> None:
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         _both(lambda _: httpx2.Response(200), "predict", [tmp_path / "missing.jpg"])
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"message": "hello"}', b'{"photos": 3}'])
+def test_another_services_answer_is_told(body: bytes) -> None:
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(200, content=body))
+    with Client("http://x", transport=transport) as client, pytest.raises(ServiceError, match="another service"):
+        client.models()
+
+
+def test_a_refusal_of_any_members_is_told() -> None:
+    told = {"message": "Forbidden", "self": 1, "status": "no"}
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(403, json=told))
+    with Client("http://x", transport=transport) as client, pytest.raises(ServiceError, match="403") as caught:
+        client.models()
+    assert caught.value.problem == told
+
+
+def test_what_is_no_address_no_list_or_no_number_is_said_at_once() -> None:
+    for address in ("127.0.0.1:8000", "ftp://x", ""):
+        with pytest.raises(ValueError, match="wanted one such as http"):
+            Client(address)
+    with pytest.raises(ValueError, match="at least 1"):
+        Client("http://x", tries=0)
+    with Client("http://x") as client, pytest.raises(TypeError, match="several files"):
+        client.predict("a.jpg")

@@ -161,6 +161,54 @@ def test_a_second_request_on_a_connection_is_not_waited_for_for_ever_either(port
         assert time.monotonic() - began < 3
 
 
+def test_a_body_that_goes_on_after_its_answer_is_not_waited_for(port: int) -> None:
+    with _connect(port) as connection:
+        connection.sendall(_head(10**12))
+        assert _answer(connection)[0] == 413
+        began = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < 15:  # a byte a while keeps uvicorn's own clock from running out
+                connection.sendall(b"x")
+                time.sleep(0.2)
+        assert time.monotonic() - began < 10
+
+
+def test_who_does_not_read_the_answer_is_not_waited_for(port: int) -> None:
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(0.5)
+        connection.connect(("127.0.0.1", port))
+        began = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < 20:
+                with contextlib.suppress(TimeoutError):
+                    connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+        assert time.monotonic() - began < 15
+
+
+def test_an_address_that_a_client_makes_up_does_not_count() -> None:
+    with _serving("--rate", "1", "--burst", "4") as (port, _):
+        statuses = []
+        for number in range(8):
+            with _connect(port) as connection:
+                made_up = f"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 10.0.0.{number}\r\n\r\n"
+                connection.sendall(made_up.encode())
+                statuses.append(_answer(connection)[0])
+        assert statuses.count(429) >= 3
+
+
+def test_what_is_in_work_when_it_is_told_to_end_is_answered() -> None:
+    photo = EXAMPLE.read_bytes()
+    with _serving() as (port, process), _connect(port) as connection:
+        connection.sendall(_head(len(photo)) + photo[:-10])
+        time.sleep(0.3)
+        process.terminate()
+        time.sleep(0.3)
+        connection.sendall(photo[-10:])
+        assert _answer(connection)[0] == 200
+        assert process.wait(20) == 0
+
+
 @pytest.mark.parametrize(
     ("sent", "statuses"),
     [

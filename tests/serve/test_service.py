@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-import pickle
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from agelens import AgeEstimator
+from agelens import AgeEstimator, BundleError
 from agelens.faces.detector import Detection, FixedDetector
 from agelens.serve.app import create_app
 from agelens.serve.problems import PROBLEMS
@@ -285,14 +285,94 @@ def test_vectors_are_not_taken_where_photos_are_wanted(client: TestClient) -> No
     _problem(client.post("/v1/predict/embedding", json={"embedder": "0" * 64, "vectors": [[1.0]]}), "takes-no-vectors")
 
 
-def test_nothing_is_unpickled(client: TestClient) -> None:
-    class Bomb:
-        def __reduce__(self) -> tuple[Any, ...]:
-            return (pytest.fail, ("unpickled",))
+@pytest.mark.parametrize("end", [-8, -30])
+def test_a_form_that_is_cut_off_is_refused_whole(client: TestClient, photo: bytes, end: int) -> None:
+    part = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + photo + b"\r\n"
+    kind = {"Content-Type": "multipart/form-data; boundary=B"}
+    body = part + part + b"--B--\r\n"
+    assert len(client.post("/v1/predict", content=body, headers=kind).json()["photos"]) == 2
+    told = _problem(client.post("/v1/predict", content=body[:end], headers=kind), "bad-request")
+    assert "cut off" in told["detail"]
 
-    for kind in ("application/octet-stream", "application/x-npy"):
-        answer = client.post("/v1/predict/embedding", content=pickle.dumps(Bomb()), headers={"Content-Type": kind})
-        assert answer.status_code in (400, 409, 415, 422)
+
+def test_a_name_that_json_cannot_hold_is_answered_all_the_same(client: TestClient, photo: bytes) -> None:
+    head = b'--B\r\nContent-Disposition: form-data; name="file"; filename="+2AA-"\r\n\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=B; charset=utf-7"}
+    answer = client.post("/v1/predict", content=head + photo + b"\r\n--B--\r\n", headers=kind)
+    assert (answer.status_code, answer.json()["photos"][0]["path"]) == (200, "?")
+
+
+def test_a_photo_of_more_faces_than_are_allowed_is_refused(
+    serve: Callable[..., TestClient],
+    make_bundle: Callable[..., Path],
+    make_detection: Callable[..., Detection],
+    photo: bytes,
+) -> None:
+    faces = FixedDetector([make_detection(60, 45)] * 3)
+    client = serve(AgeEstimator.load(make_bundle(), detector=faces), max_faces=2)
+    told = _problem(client.post("/v1/predict", content=photo, headers={"Content-Type": "image/png"}), "bad-image")
+    assert "3 faces" in told["detail"]
+
+
+def test_more_images_than_the_queue_holds_are_too_many_and_not_told_to_come_again(
+    serve: Callable[..., TestClient], photo: bytes
+) -> None:
+    files = [("file", (f"{number}.png", photo, "image/png")) for number in range(3)]
+    _problem(serve(queue=2).post("/v1/predict", files=files), "too-many-images")
+    kind = {"Content-Type": "image/png"}
+    _problem(serve(max_held=100).post("/v1/predict", content=bytes(101), headers=kind), "body-too-large")
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"images":[' + b'"",' * 2_000_000 + b'""]}', b'{"images":["AA=="' + b',"AA=="' * 900 + b"]}"]
+)
+def test_long_lists_are_refused_before_much_is_made_of_them(client: TestClient, body: bytes) -> None:
+    began = time.monotonic()
+    answer = client.post("/v1/predict", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 413)
+    assert time.monotonic() - began < 1
+
+
+def test_a_model_that_fails_is_logged_and_its_words_are_not_told(
+    client: TestClient, photo: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(AgeEstimator, "finish", lambda *_: (_ for _ in ()).throw(BundleError("a secret path")))
+    monkeypatch.setattr(logging.getLogger("agelens.serve"), "propagate", True)
+    told = _problem(client.post("/v1/predict", content=photo, headers={"Content-Type": "image/png"}), "internal")
+    assert "secret" not in json.dumps(told)
+    assert "a secret path" in caplog.text
+
+
+def test_a_network_that_answers_too_little_does_not_end_the_thread(
+    client: TestClient, photo: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = {"Content-Type": "image/png"}
+    with monkeypatch.context() as patch:
+        patch.setattr(AgeEstimator, "finish", lambda *_: [])
+        _problem(client.post("/v1/predict", content=photo, headers=kind), "internal")
+    assert client.post("/v1/predict", content=photo, headers=kind).status_code == 200
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_page_that_may_ask_can_ask_first_and_read_refusals(serve: Callable[..., TestClient]) -> None:
+    client = serve(origins=("https://example.org",), keys=("a-key-of-sixteen",))
+    ask = {"Origin": "https://example.org"}
+    wanted = {**ask, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    assert client.options("/v1/predict", headers=wanted).status_code == 200
+    refused = client.get("/v1/models", headers=ask)
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "https://example.org"
+
+
+def test_a_wrong_method_is_told_the_right_ones_and_no_address_leads_to_another(client: TestClient) -> None:
+    assert client.get("/v1/predict").headers["allow"] == "POST"
+    _problem(client.get("/v1/models/", follow_redirects=False), "not-found")
+
+
+def test_who_is_refused_for_a_while_is_told_to_wait_long_enough(serve: Callable[..., TestClient]) -> None:
+    client = serve(rate=0.4, burst=1)
+    client.get("/v1/models")
+    assert client.get("/v1/models").headers["retry-after"] == "3"  # after 2.5 s, and not before
 
 
 def test_what_clients_make_up_is_counted_together(client: TestClient) -> None:

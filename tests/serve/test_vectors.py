@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import pickle
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +165,41 @@ def test_another_embedders_vectors_are_refused(client: TestClient) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "wrong-embedder")
     answer = client.post("/v1/predict/embedding", content=_npy(_vectors()), headers=NPY)
     assert (answer.status_code, answer.json()["code"]) == (400, "bad-request")
+
+
+def test_nothing_is_unpickled(client: TestClient, fingerprint: str) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (pytest.fail, ("unpickled",))
+
+    for body in (pickle.dumps(Bomb()), _npy(np.array([Bomb()], dtype=object), allow_pickle=True)):
+        answer = client.post(f"/v1/predict/embedding?embedder={fingerprint}", content=body, headers=NPY)
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad-vectors")
+
+
+def test_vectors_take_room_as_photos_do(
+    estimator: AgeEstimator, fingerprint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    plain = AgeEstimator.predict_embeddings
+    monkeypatch.setattr(AgeEstimator, "predict_embeddings", lambda *given: (go.wait(20), plain(*given))[1])
+    address, body = f"/v1/predict/embedding?embedder={fingerprint}", _npy(_vectors())
+    app = create_app(ServeSettings(queue=1), estimator)
+    with TestClient(app) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, address, content=body, headers=NPY)
+        while not app.state.engine.inside:
+            time.sleep(0.01)
+        assert client.post(address, content=body, headers=NPY).json()["code"] == "overloaded"
+        go.set()
+        assert len(first.result().json()["faces"]) == 3
+
+
+@pytest.mark.parametrize("vectors", [b"[]," * 3_000_000 + b"[]", b"[" + b"1," * 5_000_000 + b"1]"])
+def test_long_lists_are_refused_before_much_is_made_of_them(
+    client: TestClient, fingerprint: str, vectors: bytes
+) -> None:
+    body = b'{"embedder":"' + fingerprint.encode() + b'","vectors":[' + vectors + b"]}"
+    began = time.monotonic()
+    answer = client.post("/v1/predict/embedding", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert time.monotonic() - began < 1

@@ -38,6 +38,7 @@ def serve(
     max_megabytes: Count = 20,
     max_held: Count = 512,
     max_images: Count = 16,
+    max_faces: Count = 100,
     max_megapixels: Count = 40,
     threads: Annotated[int, Parameter(validator=Number(gte=0, lte=1024))] = 0,
     batch_size: Count = 4,
@@ -80,6 +81,8 @@ def serve(
         Megabytes of all requests' bodies in one process at most; more are refused with 503.
     max_images
         Images of a request at most.
+    max_faces
+        Faces of an image at most.
     max_megapixels
         Of an image at most, by its header.
     threads
@@ -113,6 +116,7 @@ def serve(
         max_bytes=max_megabytes * 2**20,
         max_held=max_held * 2**20,
         max_images=max_images,
+        max_faces=max_faces,
         max_pixels=max_megapixels * 10**6,
         threads=threads,
         batch_size=batch_size,
@@ -143,5 +147,7 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         http=BoundedProtocol,
+        ws="none",
+        proxy_headers=False,  # else whoever connects from this machine could choose the address that --rate counts
         h11_max_incomplete_event_size=16_384,
     )

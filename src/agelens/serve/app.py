@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
@@ -23,6 +22,7 @@ from agelens.serve.bodies import read_images, read_vectors
 from agelens.serve.document import DESCRIPTION, IMAGE_BODY, IMAGES, VECTOR_BODY, VECTORS, describe, refusals
 from agelens.serve.engine import Engine
 from agelens.serve.gate import Gate, whole
+from agelens.serve.logs import log
 from agelens.serve.metrics import Metrics
 from agelens.serve.problems import Problem, problem_response
 from agelens.serve.schema import HealthAnswer, ModelsAnswer, PredictAnswer, VectorsAnswer
@@ -73,15 +73,27 @@ def create_app(settings: ServeSettings | None = None, estimator: AgeEstimator | 
         await app.state.engine.drain()
 
     app = FastAPI(
-        title="agelens", version=VERSION, lifespan=life, description=DESCRIPTION, docs_url=None, redoc_url=None
+        title="agelens",
+        version=VERSION,
+        lifespan=life,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     describe(app)
     app.state.settings, app.state.estimator, app.state.metrics = settings, estimator, metrics
     _add_routes(app)
     _add_problems(app)
-    if settings.origins:
-        app.add_middleware(CORSMiddleware, allow_origins=list(settings.origins), allow_methods=["GET", "POST"])
     app.add_middleware(Gate, settings=settings, metrics=metrics)
+    if settings.origins:  # outermost: browsers ask without a key, and must be able to read refusals
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
     return app
 
 
@@ -139,7 +151,7 @@ async def predict_embedding(
             f"vectors of an embedder {asked.embedder[:12]!r}; wanted those of {wanted.name!r}, {wanted.fingerprint}",
         )
     try:
-        faces = await asyncio.to_thread(state.estimator.predict_embeddings, asked.vectors)
+        faces = await state.engine.predict_vectors(asked.vectors)
     except ValueError as error:
         raise Problem("bad-vectors", str(error)[:300]) from error
     state.metrics.faces.inc(len(faces))
@@ -171,6 +183,8 @@ async def metrics_text(request: Request) -> Response:
 
 
 def _check_open(state: Any) -> None:
+    if not state.engine.alive:
+        raise Problem("internal", "the network has ended; the service must be started anew")
     if not state.ready:
         raise Problem("draining", "the service is about to end; ask another", retry_after=1.0)
 
@@ -186,7 +200,9 @@ def _add_problems(app: FastAPI) -> None:
     async def of_http(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 400
         code = {404: "not-found", 405: "wrong-method"}.get(status, "bad-request")
-        return told(request, Problem(code, f"{request.method} {request.url.path[:200]}"))
+        answer = told(request, Problem(code, f"{request.method} {request.url.path[:200]}"))
+        answer.headers.update(getattr(error, "headers", None) or {})  # such as Allow
+        return answer
 
     async def of_arguments(request: Request, error: Exception) -> Response:
         first = error.errors()[0] if isinstance(error, RequestValidationError) else {"loc": (), "msg": str(error)}
@@ -199,7 +215,8 @@ def _add_problems(app: FastAPI) -> None:
         return Response(status_code=GONE)
 
     async def of_model(request: Request, error: Exception) -> Response:
-        return told(request, Problem("internal", f"the model failed: {str(error)[:200]}"))
+        log.error("request %s: the model failed", request.scope["state"]["request_id"], exc_info=error)
+        return told(request, Problem("internal", "the model failed; it is logged"))
 
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, of_arguments)

@@ -53,6 +53,17 @@ class _InMemory(MultiPartParser):
     """No part is written to the disk; the body's size is limited before."""
 
     spool_max_size = 2**31
+    whole = False
+
+    def on_end(self) -> None:
+        """Note that the last part has ended as it should."""
+        self.whole = True
+        super().on_end()
+
+    def close(self) -> None:
+        """Let go of parts, those that have not ended among them."""
+        for part in self._files_to_close_on_error:
+            part.close()
 
 
 async def read_images(request: Request, cropped: bool, settings: ServeSettings) -> Images:
@@ -66,6 +77,7 @@ async def read_images(request: Request, cropped: bool, settings: ServeSettings) 
         found = await _multipart(request, cropped, settings)
     elif kind == JSON:
         asked = _validated(ImagesRequest, await request.body())
+        _few_enough(len(asked.images), settings)  # before anything is made of them
         files = [_unbase64(text, place) for place, text in enumerate(asked.images)]
         found = Images(files, [None] * len(files), asked.cropped or cropped)
     elif kind.startswith("image/") or kind == "application/octet-stream":
@@ -78,8 +90,7 @@ async def read_images(request: Request, cropped: bool, settings: ServeSettings) 
         )
     if not found.files or not all(found.files):
         raise Problem("no-image", f"wanted the bytes of an image, in fields {FIELD!r} of a form, or as the whole body")
-    if len(found.files) > settings.max_images:
-        raise Problem("too-many-images", f"{len(found.files)} images; at most {settings.max_images} a request")
+    _few_enough(len(found.files), settings)
     return found
 
 
@@ -108,13 +119,16 @@ async def read_vectors(request: Request, embedder: str | None, settings: ServeSe
 
 async def _multipart(request: Request, cropped: bool, settings: ServeSettings) -> Images:
     try:
-        parser = _InMemory(request.headers, request.stream(), max_files=settings.max_images + 1, max_fields=8)
+        parser = _InMemory(request.headers, request.stream(), max_files=settings.images_at_once + 1, max_fields=8)
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
         reason = str(getattr(error, "message", error))[:200]
         if "Too many files" in reason:
-            raise Problem("too-many-images", f"at most {settings.max_images} images a request") from error
+            raise Problem("too-many-images", f"at most {settings.images_at_once} images a request") from error
         raise Problem("bad-request", f"no multipart form that can be read ({reason})") from error
+    if not parser.whole:
+        parser.close()
+        raise Problem("bad-request", "the form is cut off: its closing boundary is missing")
     try:
         return await _parts(form, cropped)
     finally:
@@ -128,7 +142,8 @@ async def _parts(form: FormData, cropped: bool) -> Images:
             if key != FIELD:
                 raise Problem("bad-request", f"a file in field {key[:80]!r}; wanted {FIELD!r}")
             files.append(await part.read())
-            names.append((part.filename or "")[:255] or None)
+            # a form may be in an encoding that has what JSON cannot hold
+            names.append((part.filename or "")[:255].encode("utf-8", "replace").decode() or None)
         elif key == "cropped" and part.lower() in ("true", "1", "false", "0"):
             cropped = part.lower() in ("true", "1")
         else:
@@ -136,6 +151,11 @@ async def _parts(form: FormData, cropped: bool) -> Images:
                 "bad-request", f"a field {key[:80]!r}; wanted {FIELD!r} with files, and cropped: true or false"
             )
     return Images(files, names, cropped)
+
+
+def _few_enough(images: int, settings: ServeSettings) -> None:
+    if images > settings.images_at_once:
+        raise Problem("too-many-images", f"{images} images; at most {settings.images_at_once} a request")
 
 
 def _kind(request: Request) -> str:

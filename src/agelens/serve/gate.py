@@ -10,6 +10,7 @@ import secrets
 import time
 from typing import Any, Final
 
+import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agelens.serve.logs import log_request
@@ -58,6 +59,8 @@ class Gate:
             code = "timeout" if not visit.whole else "too-slow"
             detail = f"more than {self._settings.request_seconds:g} s"
             await visit.refuse(Problem(code, detail, retry_after=1.0 if visit.whole else None), scope, receive)
+        except h11.LocalProtocolError:  # its first lines were well, its body was no HTTP: uvicorn has said so
+            visit.status = visit.status or 400
         except Exception:
             log.exception("request %s failed", visit.id)
             await visit.refuse(Problem("internal", "the request could not be answered; it is logged"), scope, receive)
@@ -76,8 +79,8 @@ class Gate:
             self._metrics.refused.labels("too-many-requests").inc()
             raise Problem("too-many-requests", f"more than {self._settings.rate:g} requests a second", retry_after=wait)
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > self._settings.max_bytes:
-            raise _too_large(self._settings.max_bytes)
+        if length.isdecimal() and int(length[:20]) > self._settings.body_bytes:
+            raise _too_large(self._settings.body_bytes)
 
     def _limited(self, receive: Receive, visit: _Visit) -> Receive:
         """The body, as long as it is not too large, whatever its header said, and there is room for it."""
@@ -87,8 +90,8 @@ class Gate:
             size = len(message.get("body", b""))
             visit.came += size
             self._held += size
-            if visit.came > self._settings.max_bytes:
-                raise _too_large(self._settings.max_bytes)
+            if visit.came > self._settings.body_bytes:
+                raise _too_large(self._settings.body_bytes)
             if self._held > self._settings.max_held:
                 self._metrics.refused.labels("overloaded").inc()
                 raise Problem("overloaded", "there is no room for the body; try again later", retry_after=1.0)

@@ -9,7 +9,7 @@ import warnings
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
-__all__ = ["LOGS", "LogKind", "log_request", "start_logs"]
+__all__ = ["LOGS", "LogKind", "log", "log_request", "start_logs"]
 
 LogKind = Literal["text", "json", "none"]
 LOGS: Final[tuple[LogKind, ...]] = get_args(LogKind)
@@ -36,7 +36,8 @@ def start_logs(kind: LogKind) -> None:
     log.setLevel(logging.WARNING if kind == "none" else logging.INFO)
     # what Pillow says of strangers' files is in their answers, and Python keeps every warning that is new for ever
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
+    for name in ("PIL", "python_multipart", "uvicorn.error"):  # and so is what is wrong with their requests
+        logging.getLogger(name).setLevel(logging.ERROR if name == "uvicorn.error" else logging.CRITICAL + 1)
 
 
 class _JsonLines(logging.Formatter):

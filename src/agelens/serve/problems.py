@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -68,7 +69,7 @@ def problem_response(problem: Problem, request_id: str) -> JSONResponse:
     kind = PROBLEMS[problem.code]
     body = {"type": f"urn:agelens:problem:{problem.code}", "title": kind.title, "status": kind.status}
     body |= {"code": problem.code, "detail": problem.detail, "request_id": request_id, **problem.more}
-    headers = {} if problem.retry_after is None else {"Retry-After": str(max(1, round(problem.retry_after)))}
+    headers = {} if problem.retry_after is None else {"Retry-After": str(max(1, math.ceil(problem.retry_after)))}
     if kind.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, kind.status, headers, MEDIA_TYPE)

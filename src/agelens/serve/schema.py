@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 __all__ = [
     "FaceAnswer",
@@ -19,6 +19,10 @@ __all__ = [
     "VectorsRequest",
 ]
 
+MOST_IMAGES: Final = 1000  # whatever the settings say: lists are refused before they are made
+MOST_VECTORS: Final = 100_000
+WIDEST: Final = 10_000
+Vector = Annotated[list[float], Field(min_length=1, max_length=WIDEST), FailFast()]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Years = Annotated[float, Field(ge=0, le=100)]
 
@@ -147,7 +151,10 @@ class ImagesRequest(_Strict):
 
     model_config = _example(images=[TINY_PNG], cropped=True)
 
-    images: Annotated[list[str], Field(min_length=1, description="base64 of JPEG, PNG, WebP, BMP, TIFF or GIF files")]
+    images: Annotated[
+        list[str],
+        Field(min_length=1, max_length=MOST_IMAGES, description="base64 of JPEG, PNG, WebP, BMP, TIFF or GIF files"),
+    ]
     cropped: Annotated[bool, Field(description="each image is the crop of one face")] = False
 
 
@@ -157,4 +164,4 @@ class VectorsRequest(_Strict):
     model_config = _example(embedder="0" * 64, vectors=[[0.12, -0.07, 0.31, 0.05]])
 
     embedder: Annotated[str, Field(description="fingerprint of the embedder that made them, see /v1/models")]
-    vectors: Annotated[list[list[float]], Field(min_length=1)]
+    vectors: Annotated[list[Vector], Field(min_length=1, max_length=MOST_VECTORS), FailFast()]

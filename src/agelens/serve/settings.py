@@ -29,6 +29,7 @@ class ServeSettings:
         max_bytes: of a request's body.
         max_held: bytes of the bodies of all requests in one process; more are refused with 503.
         max_images: of a request.
+        max_faces: of an image.
         max_pixels: of an image, by its header, before anything is decoded.
         max_vectors: of a request.
         threads: that decode and look for faces in each process; 0 for as many as there are cores.
@@ -51,6 +52,7 @@ class ServeSettings:
     max_bytes: int = 20 * 2**20
     max_held: int = 512 * 2**20
     max_images: int = 16
+    max_faces: int = 100
     max_pixels: int = 40_000_000
     max_vectors: int = 4096
     threads: int = 0
@@ -65,6 +67,16 @@ class ServeSettings:
     origins: tuple[str, ...] = ()
     log: LogKind = "text"
 
+    @property
+    def images_at_once(self) -> int:
+        """Of a request: more than the queue would never find room."""
+        return min(self.max_images, self.queue)
+
+    @property
+    def body_bytes(self) -> int:
+        """Of a request: more than can be held would never find room."""
+        return min(self.max_bytes, self.max_held)
+
     def to_json(self) -> str:
         """For the environment."""
         return json.dumps(asdict(self))
@@ -78,15 +90,16 @@ def settings_from_environment() -> ServeSettings:
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
-    """The bearer keys of a file, one a line.
+    """The bearer keys of a file, one a line; a line that begins with # is a comment.
 
     Raises:
         ConfigError: it cannot be read, or a line is no key.
     """
     try:
-        found = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
         raise ConfigError(f"--keys {path}: cannot be read ({error})") from error
+    found = tuple(line for line in lines if line and not line.startswith("#"))
     if not found or any(len(key) < 16 or not key.isascii() for key in found):
         raise ConfigError(f"--keys {path}: wanted a key of at least 16 ASCII characters in each line")
     return found
