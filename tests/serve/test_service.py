@@ -24,7 +24,8 @@ from agelens import AgeEstimator, BundleError
 from agelens.faces.detector import Detection, FixedDetector
 from agelens.serve.app import create_app
 from agelens.serve.problems import PROBLEMS
-from agelens.serve.settings import ServeSettings
+from agelens.serve.settings import SETTINGS as VARIABLE
+from agelens.serve.settings import ServeSettings, read_keys, settings_from_environment
 
 Pixels = npt.NDArray[np.uint8]
 SETTINGS = ServeSettings(batch_wait=1)
@@ -176,6 +177,15 @@ def test_keys_are_wanted_where_there_are_some(serve: Callable[..., TestClient], 
     assert client.get("/v1/models", headers={"Authorization": "bearer another-key-of-16"}).status_code == 200
     assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
     _problem(client.get("/metrics"), "unauthorized")
+
+
+def test_keys_are_told_to_workers_by_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# of the shop, until spring\n\n a-key-of-sixteen \n", encoding="utf-8")
+    told = ServeSettings(keys=read_keys(file), origins=("https://example.org",)).to_json(file)
+    assert "a-key" not in told
+    monkeypatch.setenv(VARIABLE, told)
+    assert settings_from_environment() == ServeSettings(keys=("a-key-of-sixteen",), origins=("https://example.org",))
 
 
 def test_more_requests_than_the_rate_are_refused(serve: Callable[..., TestClient]) -> None:

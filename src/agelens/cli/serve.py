@@ -134,7 +134,7 @@ def serve(
         load_estimator(settings)  # what is wrong is said here, once
     except ValueError as error:
         raise ConfigError(f"--level: {error}") from error
-    os.environ[SETTINGS] = settings.to_json()
+    os.environ[SETTINGS] = settings.to_json(keys)
     end_well_by_sigterm()
     note(f"agelens serve: http://{host}:{port}  (described at /openapi.json; Ctrl-C ends it)")
     uvicorn.run(

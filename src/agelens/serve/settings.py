@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from agelens.serve.logs import LogKind
 
 __all__ = ["SETTINGS", "ServeSettings", "read_keys", "settings_from_environment"]
 
+KEYS_FILE: Final = "keys_file"
 SETTINGS: Final = "AGELENS_SERVE"  # variable of the environment by which the command tells its workers
 
 
@@ -77,16 +79,28 @@ class ServeSettings:
         """Of a request: more than can be held would never find room."""
         return min(self.max_bytes, self.max_held)
 
-    def to_json(self) -> str:
-        """For the environment."""
-        return json.dumps(asdict(self))
+    def to_json(self, keys_file: Path | None = None) -> str:
+        """For the environment, in which keys do not stand: each process reads them from their file."""
+        told = asdict(replace(self, keys=()))
+        return json.dumps(told if keys_file is None else {**told, KEYS_FILE: str(keys_file.resolve())})
 
 
 def settings_from_environment() -> ServeSettings:
-    """What the command told its workers; the usual ones where it told nothing."""
-    raw = json.loads(os.environ.get(SETTINGS, "{}"))
+    """What the command told its workers; the usual ones where it told nothing.
+
+    Raises:
+        ConfigError: the file of keys cannot be read, or holds none.
+    """
+    return _settings(os.environ.get(SETTINGS, "{}"))
+
+
+@cache
+def _settings(told: str) -> ServeSettings:
+    raw = json.loads(told)
+    file = raw.pop(KEYS_FILE, "")
     lists = {name: tuple(raw[name]) for name in ("keys", "origins") if name in raw}
-    return ServeSettings(**{**raw, **lists})
+    found = ServeSettings(**{**raw, **lists})
+    return replace(found, keys=read_keys(Path(file))) if file else found
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
