@@ -130,11 +130,20 @@ def serve(
         origins=tuple(origin or ()),
         log=log,
     )
+    _check(settings)
+    os.environ[SETTINGS] = settings.to_json(keys)
+    _run(host, port, workers)
+
+
+def _check(settings: ServeSettings) -> None:
+    """Say here, once, what workers would say each."""
     try:
-        load_estimator(settings)  # what is wrong is said here, once
+        load_estimator(settings)
     except ValueError as error:
         raise ConfigError(f"--level: {error}") from error
-    os.environ[SETTINGS] = settings.to_json(keys)
+
+
+def _run(host: str, port: int, workers: int) -> None:
     end_well_by_sigterm()
     note(f"agelens serve: http://{host}:{port}  (described at /openapi.json; Ctrl-C ends it)")
     uvicorn.run(
