@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 from agelens import AgeEstimator
 from agelens.faces.detector import FixedDetector
 from agelens.serve.app import create_app
-from agelens.serve.logs import LOGS, LogKind, log, log_request, start_logs
+from agelens.serve.logs import LogKind, log, log_request, start_logs
 from agelens.serve.settings import ServeSettings
 
 
@@ -25,7 +26,7 @@ def _as_before() -> Iterator[None]:
     log.setLevel(level)
 
 
-@pytest.mark.parametrize("kind", LOGS)
+@pytest.mark.parametrize("kind", get_args(LogKind))
 def test_a_request_is_a_line_or_none(kind: LogKind, capsys: pytest.CaptureFixture[str]) -> None:
     start_logs(kind)
     start_logs(kind)  # not twice
@@ -44,7 +45,7 @@ def test_a_request_is_a_line_or_none(kind: LogKind, capsys: pytest.CaptureFixtur
         }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", LOGS)
+@pytest.mark.parametrize("kind", get_args(LogKind))
 def test_a_fault_is_told_whatever_the_kind(kind: LogKind, capsys: pytest.CaptureFixture[str]) -> None:
     start_logs(kind)
     try:

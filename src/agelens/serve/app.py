@@ -19,7 +19,7 @@ from agelens.estimator import AgeEstimator
 from agelens.faces.detectors import open_detector
 from agelens.results import Photo
 from agelens.serve.bodies import read_images, read_vectors
-from agelens.serve.document import DESCRIPTION, IMAGE_BODY, IMAGES, VECTOR_BODY, VECTORS, describe, refusals
+from agelens.serve.document import DESCRIPTION, IMAGE_BODY, POSTED, VECTOR_BODY, describe, refusals
 from agelens.serve.engine import Engine
 from agelens.serve.gate import Gate, whole
 from agelens.serve.logs import log
@@ -98,15 +98,15 @@ def create_app(settings: ServeSettings | None = None, estimator: AgeEstimator | 
 
 
 def _add_routes(app: FastAPI) -> None:
-    app.post("/v1/predict", response_model=PredictAnswer, responses=refusals(*IMAGES), openapi_extra=IMAGE_BODY)(
+    app.post("/v1/predict", response_model=PredictAnswer, responses=refusals(*POSTED), openapi_extra=IMAGE_BODY)(
         predict
     )
     app.post(
-        "/v1/predict/embedding", response_model=VectorsAnswer, responses=refusals(*VECTORS), openapi_extra=VECTOR_BODY
+        "/v1/predict/embedding", response_model=VectorsAnswer, responses=refusals(*POSTED), openapi_extra=VECTOR_BODY
     )(predict_embedding)
     app.get("/v1/models", response_model=ModelsAnswer, responses=refusals(401, 429))(models)
     app.get("/healthz", response_model=HealthAnswer)(healthz)
-    app.get("/readyz", response_model=HealthAnswer, responses=refusals(503))(readyz)
+    app.get("/readyz", response_model=HealthAnswer, responses=refusals(500, 503))(readyz)
     app.get("/metrics", response_class=PlainTextResponse, responses=refusals(401, 429))(metrics_text)
 
 

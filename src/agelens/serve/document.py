@@ -19,14 +19,13 @@ from agelens.serve.schema import (
     VectorsRequest,
 )
 
-__all__ = ["DESCRIPTION", "IMAGES", "IMAGE_BODY", "VECTORS", "VECTOR_BODY", "describe", "refusals"]
+__all__ = ["DESCRIPTION", "IMAGE_BODY", "POSTED", "VECTOR_BODY", "describe", "refusals"]
 
 DESCRIPTION: Final = (
     "Ages of faces in photos, with intervals. An estimate is no proof of age or identity; gender is what annotators "
     "see in photos, one of two words."
 )
-VECTORS: Final = (400, 401, 408, 409, 413, 415, 422, 429, 500, 503)  # statuses of refusals
-IMAGES: Final = VECTORS
+POSTED: Final = (400, 401, 408, 409, 413, 415, 422, 429, 500, 503)  # statuses of what is refused of photos and vectors
 FILE: Final = {"schema": {"type": "string", "format": "binary"}}
 
 

@@ -30,7 +30,7 @@ Answer = TypeVar("Answer")
 Waiting = tuple[Found, "Future[Photo]"]
 
 
-def cores() -> int:
+def _cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -47,7 +47,7 @@ class Engine:
         self._settings = settings
         self._metrics = metrics
         self._inside = 0
-        self._lookers = ThreadPoolExecutor(settings.threads or cores(), "look")
+        self._lookers = ThreadPoolExecutor(settings.threads or _cores(), "look")
         self._waiting: queue.Queue[Waiting | None] = queue.Queue()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.Thread(target=self._infer, name="inference", daemon=True)

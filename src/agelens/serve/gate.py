@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 import re
 import secrets
 import time
@@ -13,7 +12,7 @@ from typing import Any, Final
 import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agelens.serve.logs import log_request
+from agelens.serve.logs import log, log_request
 from agelens.serve.metrics import Metrics
 from agelens.serve.problems import Problem, problem_response
 from agelens.serve.rates import Rates
@@ -27,8 +26,6 @@ KNOWN_PATHS: Final = frozenset(
 )
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "OPTIONS"})  # others are counted together, as any word can be one
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
-log = logging.getLogger("agelens.serve")
 
 
 class Gate:

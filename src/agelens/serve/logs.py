@@ -7,12 +7,11 @@ import logging
 import sys
 import warnings
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal
 
-__all__ = ["LOGS", "LogKind", "log", "log_request", "start_logs"]
+__all__ = ["LogKind", "log", "log_request", "start_logs"]
 
 LogKind = Literal["text", "json", "none"]
-LOGS: Final[tuple[LogKind, ...]] = get_args(LogKind)
 
 log = logging.getLogger("agelens.serve")
 
@@ -36,8 +35,9 @@ def start_logs(kind: LogKind) -> None:
     log.setLevel(logging.WARNING if kind == "none" else logging.INFO)
     # what Pillow says of strangers' files is in their answers, and Python keeps every warning that is new for ever
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    for name in ("PIL", "python_multipart", "uvicorn.error"):  # and so is what is wrong with their requests
-        logging.getLogger(name).setLevel(logging.ERROR if name == "uvicorn.error" else logging.CRITICAL + 1)
+    logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)  # and so is what is wrong with their requests
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
 class _JsonLines(logging.Formatter):
