@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from agelens import AgeEstimator, BundleError
+from agelens import AgeEstimator, BundleError, ConfigError
 from agelens.faces.detector import Detection, FixedDetector
 from agelens.serve.app import create_app
 from agelens.serve.problems import PROBLEMS
@@ -186,6 +186,13 @@ def test_keys_are_told_to_workers_by_their_file(tmp_path: Path, monkeypatch: pyt
     assert "a-key" not in told
     monkeypatch.setenv(VARIABLE, told)
     assert settings_from_environment() == ServeSettings(keys=("a-key-of-sixteen",), origins=("https://example.org",))
+
+
+@pytest.mark.parametrize("name", ["rate", "request_seconds", "head_seconds", "batch_wait"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_limit_that_is_no_number_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is"):
+        ServeSettings(**{name: value})  # type: ignore[arg-type]
 
 
 def test_more_requests_than_the_rate_are_refused(serve: Callable[..., TestClient]) -> None:

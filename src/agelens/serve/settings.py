@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import asdict, dataclass, replace
 from functools import cache
@@ -68,6 +69,15 @@ class ServeSettings:
     keys: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     log: LogKind = "text"
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ConfigError: a time or a rate is no number.
+        """
+        for name in ("batch_wait", "head_seconds", "request_seconds", "rate"):
+            if not math.isfinite(getattr(self, name)):
+                raise ConfigError(f"{name} is {getattr(self, name)}; wanted a number")
 
     @property
     def images_at_once(self) -> int:
